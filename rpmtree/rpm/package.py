@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One RPM header as a value: what the package is, owns and runs. Payloads are `rpmtree.rpm.payload`'s."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from rpmtree.rpm.nevra import Nevra
+
+# Bits of RPMTAG_FILEFLAGS (rpmfileAttrs in rpm's rpmfiles.h).
+FILE_CONFIG = 1 << 0
+FILE_DOC = 1 << 1
+FILE_GHOST = 1 << 6
+# Bits of the *FLAGS tags of scripts (rpmscriptFlags in rpm's rpmscript.h).
+SCRIPT_EXPAND = 1 << 0
+SCRIPT_QFORMAT = 1 << 1
+SCRIPT_CRITICAL = 1 << 2
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A path that a package owns. `mode` has the type bits; `digest` is hexadecimal, empty where there is none."""
+
+    path: str
+    mode: int
+    user: str
+    group: str
+    size: int
+    digest: str
+    flags: int
+    caps: str
+    target: str
+    lang: str
+    #: Names of one file within a package share this number; 0 on a file with a single name.
+    link_group: int
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether the path is a directory."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_ghost(self) -> bool:
+        """Whether the payload leaves the path out (%ghost)."""
+        return bool(self.flags & FILE_GHOST)
+
+    @property
+    def is_doc(self) -> bool:
+        """Whether the path is documentation (%doc)."""
+        return bool(self.flags & FILE_DOC)
+
+
+@dataclass(frozen=True, slots=True)
+class Scriptlet:
+    """A script of a package. `phase` is pre, post, posttrans, pretrans, preun, postun or a trigger's kind.
+
+    `interpreter` is the argument vector of `-p`: ("/bin/sh",), ("<lua>",), ("/sbin/ldconfig",) …; a script
+    whose body is empty runs the interpreter alone. `flags` holds SCRIPT_* bits.
+    """
+
+    phase: str
+    interpreter: tuple[str, ...]
+    body: str
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerCondition:
+    """For a package trigger: the package's name and, where `sense` is not 0, a version to compare with
+    (RPMSENSE_LESS 2, GREATER 4, EQUAL 8). For a file trigger: `name` is a path prefix.
+    """
+
+    name: str
+    sense: int = 0
+    evr: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A script that other packages or files set off; `script.phase` is triggerin, triggerprein, triggerun,
+    triggerpostun, filetriggerin, filetriggerun, transfiletriggerin, … ; higher `priority` runs first.
+    """
+
+    script: Scriptlet
+    conditions: tuple[TriggerCondition, ...]
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What one RPM header says. `header` is the main header as a magic-prefixed blob, as rpm.hdr.unload() gives it."""
+
+    nevra: Nevra
+    header: bytes
+    build_time: int
+    source_rpm: str
+    files: tuple[File, ...]
+    scriptlets: tuple[Scriptlet, ...]
+    triggers: tuple[Trigger, ...]
+    #: RPMTAG_INSTPREFIXES; relocatable packages see it as RPM_INSTALL_PREFIXn.
+    prefixes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self.nevra.name
+
+
+_SCRIPTS = {
+    "pretrans": ("PRETRANS", "PRETRANSPROG", "PRETRANSFLAGS"),
+    "pre": ("PREIN", "PREINPROG", "PREINFLAGS"),
+    "post": ("POSTIN", "POSTINPROG", "POSTINFLAGS"),
+    "preun": ("PREUN", "PREUNPROG", "PREUNFLAGS"),
+    "postun": ("POSTUN", "POSTUNPROG", "POSTUNFLAGS"),
+    "posttrans": ("POSTTRANS", "POSTTRANSPROG", "POSTTRANSFLAGS"),
+}
+#: Tag family → the kind by the sense bits of its conditions (RPMSENSE_TRIGGER* in rpm's rpmds.h).
+_TRIGGERS = {
+    "TRIGGER": {
+        1 << 25: "triggerprein",
+        1 << 16: "triggerin",
+        1 << 17: "triggerun",
+        1 << 18: "triggerpostun",
+    },
+    "FILETRIGGER": {1 << 16: "filetriggerin", 1 << 17: "filetriggerun", 1 << 18: "filetriggerpostun"},
+    "TRANSFILETRIGGER": {
+        1 << 16: "transfiletriggerin",
+        1 << 17: "transfiletriggerun",
+        1 << 18: "transfiletriggerpostun",
+    },
+}
+_COMPARISON = 2 | 4 | 8
+
+
+def from_header(header: Any) -> Package:
+    """Read an `rpm.hdr`."""
+    return Package(
+        nevra=nevra_of(header),
+        header=header.unload(),
+        build_time=header["BUILDTIME"] or 0,
+        source_rpm=_text(header["SOURCERPM"]),
+        files=files_of(header),
+        scriptlets=scriptlets_of(header),
+        triggers=triggers_of(header),
+        prefixes=tuple(_text(prefix) for prefix in header["INSTPREFIXES"]),
+    )
+
+
+def nevra_of(header: Any) -> Nevra:
+    """Name, epoch, version, release and architecture of an `rpm.hdr`."""
+    return Nevra(
+        _text(header["NAME"]),
+        header["EPOCH"] or 0,
+        _text(header["VERSION"]),
+        _text(header["RELEASE"]),
+        _text(header["ARCH"]),
+    )
+
+
+def files_of(header: Any) -> tuple[File, ...]:
+    """The files of an `rpm.hdr`, in the header's order."""
+    directories = header["DIRNAMES"]
+    sizes = header["LONGFILESIZES"] or header["FILESIZES"]
+    count = len(header["BASENAMES"])
+    caps = header["FILECAPS"] or [""] * count
+    inodes, devices = header["FILEINODES"], header["FILEDEVICES"]
+    groups = _link_groups(list(zip(devices, inodes, header["FILEMODES"], strict=True)))
+    return tuple(
+        File(_text(directories[index]) + _text(name), mode & 0xFFFF, _text(user), _text(group), size, _text(digest),
+             flags, _text(cap), _text(target), _text(lang), link_group)
+        for index, name, mode, user, group, size, digest, flags, cap, target, lang, link_group in zip(
+            header["DIRINDEXES"], header["BASENAMES"], header["FILEMODES"], header["FILEUSERNAME"],
+            header["FILEGROUPNAME"], sizes, header["FILEDIGESTS"], header["FILEFLAGS"], caps,
+            header["FILELINKTOS"], header["FILELANGS"], groups, strict=True)
+    )  # fmt: skip
+
+
+def _link_groups(identities: list[tuple[int, int, int]]) -> list[int]:
+    """A number for each file: 0, or one shared by the names of one inode."""
+    seen: dict[tuple[int, int], int] = {}
+    for device, inode, mode in identities:
+        if stat.S_ISREG(mode & 0xFFFF):
+            seen[device, inode] = seen.get((device, inode), 0) + 1
+    numbers = {identity: number for number, identity in enumerate((i for i, n in seen.items() if n > 1), start=1)}
+    return [numbers.get((device, inode), 0) if stat.S_ISREG(mode & 0xFFFF) else 0
+            for device, inode, mode in identities]  # fmt: skip
+
+
+def scriptlets_of(header: Any) -> tuple[Scriptlet, ...]:
+    """The scripts of an `rpm.hdr` that are not triggers."""
+    found = []
+    for phase, (body_tag, program_tag, flags_tag) in _SCRIPTS.items():
+        program = header[program_tag]
+        if program:
+            words = (program,) if isinstance(program, str | bytes) else tuple(program)
+            found.append(Scriptlet(phase, tuple(map(_text, words)), _text(header[body_tag]), header[flags_tag] or 0))
+    return tuple(found)
+
+
+def triggers_of(header: Any) -> tuple[Trigger, ...]:
+    """The triggers and file triggers of an `rpm.hdr`."""
+    return tuple(trigger for family in _TRIGGERS for trigger in _family_of(header, family))
+
+
+def _family_of(header: Any, family: str) -> list[Trigger]:
+    bodies = header[f"{family}SCRIPTS"]
+    if not bodies:
+        return []
+    flags = header[f"{family}SCRIPTFLAGS"] or [0] * len(bodies)
+    priorities = header[f"{family}PRIORITIES"] if family != "TRIGGER" else []
+    conditions: dict[tuple[int, str], list[TriggerCondition]] = {}
+    for name, sense, evr, index in zip(
+        header[f"{family}NAME"], header[f"{family}FLAGS"], header[f"{family}VERSION"], header[f"{family}INDEX"],
+        strict=True,
+    ):  # fmt: skip
+        for bit, kind in _TRIGGERS[family].items():
+            if sense & bit:
+                condition = TriggerCondition(_text(name), sense & _COMPARISON, _text(evr))
+                conditions.setdefault((index, kind), []).append(condition)
+    programs = header[f"{family}SCRIPTPROG"]
+    return [
+        Trigger(
+            Scriptlet(kind, (_text(programs[index]),), _text(bodies[index]), flags[index]),
+            tuple(wanted),
+            priorities[index] if priorities else 0,
+        )
+        for (index, kind), wanted in sorted(conditions.items())
+    ]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
