@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Mounts that undo themselves. They are made in a mount namespace of our own, so that even a killed
+process leaves none behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rpmtree.errors import ToolError
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNS = 0x00020000
+_MS_REC, _MS_SLAVE = 0x4000, 0x80000
+_MNT_DETACH = 2
+
+
+def enter_private_namespace() -> None:
+    """Give this process its own view of mounts; what the host mounts later is still seen.
+
+    Raises ToolError, saying which right is missing.
+    """
+    if _libc.unshare(_CLONE_NEWNS) != 0:
+        raise ToolError(
+            f"can't make a mount namespace: {os.strerror(ctypes.get_errno())}",
+            hint="run as root; in a container add --cap-add all --security-opt seccomp=unconfined",
+        )
+    _mount("none", "/", None, _MS_REC | _MS_SLAVE, None)
+
+
+@contextmanager
+def overlay(target: Path, *, lower: Path, upper: Path, work: Path) -> Iterator[None]:
+    """Show `lower` at `target`, with all changes going to `upper`; `work` is overlayfs' own scratch.
+
+    upper and work must be empty directories on one file system that is not itself an overlay.
+    Raises ToolError.
+    """
+    options = f"lowerdir={_escaped(lower)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
+    _mount("overlay", target, "overlay", 0, options)
+    try:
+        yield
+    finally:
+        _unmount(target)
+
+
+def _escaped(path: Path) -> str:
+    # Separators of the option's own syntax (Documentation/filesystems/overlayfs.rst).
+    return str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def _mount(source: str, target: Path | str, kind: str | None, flags: int, options: str | None) -> None:
+    arguments = (source, str(target), kind, options)
+    encoded = [None if text is None else os.fsencode(text) for text in arguments]
+    if _libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]) != 0:
+        code = ctypes.get_errno()
+        raise ToolError(
+            f"can't mount {kind or 'namespace'} at {target}: {os.strerror(code)}",
+            hint="the work directory (--cachedir) must be on a file system that overlayfs can write to, such as ext4 "
+            "or xfs; in a container add --cap-add all --security-opt seccomp=unconfined",
+        )
+
+
+def _unmount(target: Path) -> None:
+    if _libc.umount2(os.fsencode(target), 0) == 0:
+        return
+    code = ctypes.get_errno()
+    _libc.umount2(os.fsencode(target), _MNT_DETACH)
+    raise ToolError(f"can't unmount {target}: {os.strerror(code)}", hint="a process still uses it")
