@@ -90,7 +90,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What one RPM header says. `header` is the main header as a magic-prefixed blob, as rpm.hdr.unload() gives it."""
+    """What one RPM header says. `header` is what rpm.hdr.unload() gives, signature tags merged in."""
 
     nevra: Nevra
     header: bytes

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rpm database of a root: written fresh from headers, and read back.
+
+rpm itself writes it (`rpmtree.rpm.database_worker`, in a process of its own), without looking at payloads, at the
+host's configuration of places, or at a tree. Where it lies in an image is a finishing step's matter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rpmtree import command
+from rpmtree.errors import CommandFailed, StoreError
+from rpmtree.files import remove_tree
+from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.package import nevra_of
+from rpmtree.rpm.signatures import read_header_blob
+
+DATABASE_FILE = "rpmdb.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseResult:
+    """What was written. `order` is rpm's install order: what a package's scripts need comes before it."""
+
+    order: tuple[Nevra, ...]
+
+
+def write_database(
+    headers: Sequence[bytes],
+    directory: Path,
+    *,
+    install_langs: Sequence[str] = (),
+    documentation: bool = True,
+    source_date_epoch: int,
+) -> DatabaseResult:
+    """Write the database of the packages `headers` (as rpm.hdr.unload() gives them) as the new `directory`.
+
+    The file and the order depend on the set of headers alone, not on their sequence: install times and the
+    transaction's number are `source_date_epoch` (seconds). `install_langs` (none: all languages) and
+    `documentation` decide which files are recorded as not installed, as dnf's options of these names do.
+    The parent directory must exist; `directory` must not, or be empty. Needs root, since rpm uses chroot(2).
+    Raises StoreError.
+    """
+    by_name = sorted((nevra_of(read_header_blob(header)), header) for header in headers)
+    names = [name for name, _ in by_name]
+    twice = [str(name) for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise StoreError(f"a package is to be recorded twice: {', '.join(twice)}")
+    frames = b"".join(len(header).to_bytes(8, "big") + header for _, header in by_name)
+    work = Path(tempfile.mkdtemp(prefix=".rpmdb-", dir=directory.parent))
+    try:
+        (work / "db").mkdir()
+        (work / "db").chmod(0o755)
+        langs = ":".join(sorted(install_langs)) or "all"
+        answer = _run_worker(work, langs, documentation, source_date_epoch, frames)
+        if answer["problems"] or answer["written"] != len(names):
+            raise StoreError(
+                f"the rpm database holds {answer['written']} of {len(names)} packages",
+                hint="this may be a bug of ours; the lines below are rpm's",
+                detail="\n".join(answer["problems"]),
+            )
+        try:
+            os.rename(work / "db", directory)
+        except OSError as error:
+            raise StoreError(f"can't write the rpm database to {directory}: {error.strerror}") from error
+    finally:
+        remove_tree(work)
+    return DatabaseResult(tuple(names[number] for number in answer["order"]))
+
+
+def read_database(directory: Path) -> tuple[Nevra, ...]:
+    """The packages recorded in the database in `directory`, sorted. Raises StoreError.
+
+    The file is read without a lock and without rpm: rpm would take its place from the host's macros, and could
+    not open a database on a read-only file system that another tool left in WAL mode.
+    """
+    return tuple(sorted(nevra_of(read_header_blob(blob)) for blob in read_database_headers(directory)))
+
+
+def read_database_headers(directory: Path) -> list[bytes]:
+    """The headers recorded in the database in `directory`, in the order of installation. Raises StoreError."""
+    path = directory / DATABASE_FILE
+    if not path.is_file():
+        raise StoreError(f"{directory} has no rpm database in sqlite form")
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            return [blob for (blob,) in connection.execute("SELECT blob FROM Packages ORDER BY hnum")]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"the rpm database {path} is damaged: {error}") from error
+
+
+def _run_worker(root: Path, langs: str, documentation: bool, epoch: int, frames: bytes) -> Any:
+    worker = Path(__file__).with_name("database_worker.py")
+    argv = [sys.executable, "-I", str(worker), str(root.absolute()), langs, str(int(documentation))]
+    try:
+        done = command.run(argv, stdin=frames, env={"SOURCE_DATE_EPOCH": str(epoch)}, cwd=root)
+    except CommandFailed as error:
+        raise StoreError("rpm could not write the database", detail=error.detail) from error
+    return json.loads(done.stdout)

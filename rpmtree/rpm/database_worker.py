@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes an rpm database of given headers; run as a program of its own by `rpmtree.rpm.database`.
+
+A process of its own, since rpm keeps macros and a root directory for the whole process, takes chroot(2), and gives
+back little of the memory it takes. It imports nothing of ours, so that it starts fast wherever it lies.
+
+    database_worker.py ROOT LANGS DOCUMENTATION < frames > answer
+
+ROOT is a directory that is empty but for an empty "db"; the database is written into that. LANGS is rpm's
+`_install_langs` ("all", or names with colons between); DOCUMENTATION is 0 or 1. A frame is a length (8 bytes, big
+endian) and a header as rpm.hdr.unload() gives it. The answer is JSON: {"order": places of the headers in the input,
+in rpm's install order, "written": how many packages the database holds, "problems": texts}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import rpm
+
+#: Of the lead, rpm still reads the magic, the version, and the kind of signature (5: a header).
+_LEAD = (b"\xed\xab\xee\xdb\x03\x00".ljust(78, b"\0") + b"\x00\x05").ljust(96, b"\0")
+_MAGIC = b"\x8e\xad\xe8\x01\x00\x00\x00\x00"
+_SIGNATURES_REGION = 62
+#: Tags that rpm gives other numbers when it merges a package's signature header into its main header.
+_SIGNATURE_TAGS = {257: 1000, 259: 1002, 261: 1004, 262: 1005, 1046: 1007}
+_WIDTHS = {3: 2, 4: 4, 5: 8}
+
+
+def main(root: str, langs: str, documentation: str) -> None:
+    """Do what the module says."""
+    os.umask(0o022)
+    headers = list(_frames(sys.stdin.buffer))
+    for name, value in {
+        "_dbpath": "/db",
+        "_db_backend": "sqlite",
+        "_pkgverify_level": "none",  # payloads were verified when they were imported
+        "_install_langs": langs,
+        "_netsharedpath": "%{nil}",
+        "_excludedocs": "%{nil}",
+    }.items():
+        rpm.addMacro(name, value)
+    transaction = rpm.TransactionSet(root)
+    transaction.setVSFlags(-1)
+    flags = rpm.RPMTRANS_FLAG_JUSTDB | rpm.RPMTRANS_FLAG_NOSCRIPTS | rpm.RPMTRANS_FLAG_NOTRIGGERS
+    flags |= rpm.RPMTRANS_FLAG_NOPLUGINS | rpm.RPMTRANS_FLAG_NOCONTEXTS
+    transaction.setFlags(flags if documentation == "1" else flags | rpm.RPMTRANS_FLAG_NODOCS)
+    # File conflicts are the assembly's to find; the other filters concern the host, which has no say here.
+    transaction.setProbFilter(
+        rpm.RPMPROB_FILTER_IGNOREARCH | rpm.RPMPROB_FILTER_IGNOREOS | rpm.RPMPROB_FILTER_DISKSPACE
+        | rpm.RPMPROB_FILTER_DISKNODES | rpm.RPMPROB_FILTER_REPLACENEWFILES | rpm.RPMPROB_FILTER_REPLACEOLDFILES
+        | rpm.RPMPROB_FILTER_OLDPACKAGE
+    )  # fmt: skip
+    for number, blob in enumerate(headers):
+        transaction.addInstall(rpm.hdr(blob), number, "i")
+    transaction.order()
+    order = [element.Key() for element in transaction]
+    problems = transaction.run(_Opener(headers), "")
+    transaction.closeDB()
+    written = _settle(Path(root, "db"))
+    json.dump({"order": order, "written": written, "problems": [text for text, _ in problems or ()]}, sys.stdout)
+
+
+class _Opener:
+    """rpm's callback: it wants a package file for each header, and gets one in memory, without a payload."""
+
+    def __init__(self, headers: list[bytes]) -> None:
+        self._headers = headers
+        self._open: dict[int, int] = {}
+
+    def __call__(self, what: int, amount: int, total: int, key: Any, data: Any) -> int | None:
+        if what == rpm.RPMCALLBACK_INST_OPEN_FILE:
+            fd = self._open[key] = os.memfd_create("package")
+            with open(fd, "wb", closefd=False) as file:
+                file.write(_package(self._headers[key]))
+            os.lseek(fd, 0, os.SEEK_SET)
+            return fd
+        if what == rpm.RPMCALLBACK_INST_CLOSE_FILE:
+            os.close(self._open.pop(key))
+        return None
+
+
+def _frames(stream: IO[bytes]) -> Iterator[bytes]:
+    while length := stream.read(8):
+        yield stream.read(int.from_bytes(length, "big"))
+
+
+def _package(blob: bytes) -> bytes:
+    """A package file of an unloaded header.
+
+    rpm refuses a main header with entries outside its signed region. Those are what it merged in from the
+    signature header: they go back there.
+    """
+    count, size = struct.unpack_from(">II", blob)
+    entries = list(struct.iter_unpack(">IIII", blob[8 : 8 + count * 16]))
+    data = blob[8 + count * 16 : 8 + count * 16 + size]
+    # The region's entry points to its trailer, which says (as a negative offset) how many entries are in it.
+    _, _, trailer, length = entries[0]
+    region = -struct.unpack_from(">i", data, trailer + 8)[0] // 16
+    end = trailer + length
+    main = struct.pack(">II", region, end) + blob[8 : 8 + region * 16] + data[:end]
+    extra = [(tag, kind, _value(data, kind, offset, items), items) for tag, kind, offset, items in entries[region:]]
+    signatures = _header(sorted((_SIGNATURE_TAGS.get(tag, tag), *rest) for tag, *rest in extra))
+    return _LEAD + signatures + bytes(-len(signatures) % 8) + _MAGIC + main
+
+
+def _value(data: bytes, kind: int, offset: int, items: int) -> bytes:
+    """The bytes of a header entry: numbers by width, strings up to their NUL, else one byte an item."""
+    if kind in (6, 8, 9):
+        end = offset
+        for _ in range(items):
+            end = data.index(b"\0", end) + 1
+        return data[offset:end]
+    return data[offset : offset + items * _WIDTHS.get(kind, 1)]
+
+
+def _header(values: list[Any]) -> bytes:
+    """A signature header with magic: its region entry, the given (tag, type, value, count), the region's trailer."""
+    index, data = b"", b""
+    for tag, kind, value, items in values:
+        data += bytes(-len(data) % _WIDTHS.get(kind, 1))
+        index += struct.pack(">IIII", tag, kind, len(data), items)
+        data += value
+    count = len(values) + 1
+    region = struct.pack(">IIII", _SIGNATURES_REGION, 7, len(data), 16)
+    trailer = struct.pack(">IIiI", _SIGNATURES_REGION, 7, -count * 16, 16)
+    return _MAGIC + struct.pack(">II", count, len(data) + 16) + region + index + data + trailer
+
+
+def _settle(directory: Path) -> int:
+    """Leave one file that a read-only file system can serve; gives the number of packages in it."""
+    connection = sqlite3.connect(directory / "rpmdb.sqlite")
+    connection.execute("PRAGMA journal_mode=delete")
+    (count,) = connection.execute("SELECT count(*) FROM Packages").fetchone()
+    connection.close()
+    for path in directory.iterdir():
+        if path.name != "rpmdb.sqlite":
+            path.unlink()
+    return int(count)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Downloads over http(s): resumed, tried again, and checked against a size and digest known before.
+
+Every byte that comes from a network into a compose or a layering comes through here. A server can't lead a
+download to a local file: only http and https are opened, on redirects too, and https never falls back to http.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http
+import http.client
+import os
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+from rpmtree.errors import ConfigError, FetchError
+from rpmtree.rpm.repos import Repo
+
+TIMEOUT = 30.0
+ATTEMPTS = 3
+_CHUNK = 1 << 18
+#: Below this many bytes a second, over a whole file, a download is given up.
+_SLOWEST = 1000
+_AGENT = "strata"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest as repositories write it: `sha256:hex`. Weaker ones than SHA-2 are refused."""
+
+    algorithm: str
+    hexdigest: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hexdigest}"
+
+    @classmethod
+    def of(cls, algorithm: str, hexdigest: str) -> Digest:
+        """Raises ValueError for an algorithm or a value that is none."""
+        if algorithm not in ("sha224", "sha256", "sha384", "sha512"):
+            raise ValueError(f"the checksum type {algorithm!r} is not accepted")
+        if len(hexdigest) != hashlib.new(algorithm).digest_size * 2 or not set(hexdigest) <= set("0123456789abcdef"):
+            raise ValueError(f"{hexdigest!r} is no {algorithm} checksum")
+        return cls(algorithm, hexdigest)
+
+
+class Fetcher:
+    """Opens URLs as one repository's options say. Several threads may use it at once."""
+
+    def __init__(self, repo: Repo, *, proxy: str | None = None, offline: bool = False) -> None:
+        """`proxy` is for a repository that names none; with `offline` every fetch fails."""
+        self._repo = repo
+        self._offline = offline
+        proxy = repo.proxy or proxy
+        self._opener = urllib.request.OpenerDirector()
+        # Given even when empty: otherwise urllib takes proxies from the environment. Handlers of file: are not given.
+        self._add(urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {}))
+        self._add(urllib.request.HTTPHandler())
+        self._add(urllib.request.HTTPDefaultErrorHandler())
+        self._add(urllib.request.HTTPErrorProcessor())
+        self._add(urllib.request.UnknownHandler())
+        self._add(_Redirects())
+        if repo.username:
+            passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
+            for url in repo.baseurl:
+                passwords.add_password(None, url, repo.username, repo.password, is_authenticated=True)
+            self._add(urllib.request.HTTPBasicAuthHandler(passwords))
+        # Made when it is needed: reading all certificates takes as long as a solve.
+        self._has_tls = False
+        self._lock = threading.Lock()
+
+    def get(self, urls: Sequence[str], *, limit: int) -> bytes:
+        """The content at the first URL that answers, at most `limit` bytes. Raises FetchError."""
+
+        def once(url: str) -> bytes:
+            with self._open(url, 0) as answer:
+                data = bytes(answer.read(limit + 1))
+            if len(data) > limit:
+                raise _BadError(f"it is longer than {limit} bytes")
+            return data
+
+        return self._try(urls, once)
+
+    def download(
+        self,
+        urls: Sequence[str],
+        path: Path,
+        *,
+        size: int,
+        digest: Digest,
+        advanced: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Put the file of `size` bytes with `digest` at `path`; a part that is there already is gone on with.
+
+        The parent directory must exist. `advanced` is told the bytes as they come. Raises FetchError.
+        """
+        partial = path.with_name(f"{path.name}.part")
+
+        def once(url: str) -> None:
+            with open(partial, "a+b") as file:
+                self._go_on(url, file, size, advanced)
+                file.seek(0)
+                if hashlib.file_digest(file, digest.algorithm).hexdigest() != digest.hexdigest:
+                    os.unlink(partial)
+                    raise _BadError("its content is not what the repository's metadata says")
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+
+        self._try(urls, once)
+
+    def _go_on(self, url: str, file: IO[bytes], size: int, advanced: Callable[[int], None]) -> None:
+        """Append to `file` what is missing of `size` bytes."""
+        begin = file.seek(0, os.SEEK_END)
+        if begin > size:
+            begin = file.truncate(0)
+        if begin == size:
+            return
+        started = time.monotonic()
+        with self._open(url, begin) as answer:
+            if begin and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+                begin = file.truncate(0)
+            at = begin
+            while chunk := answer.read(min(_CHUNK, size + 1 - at)):
+                at += len(chunk)
+                if at > size:
+                    file.truncate(0)
+                    raise _BadError(f"it is longer than the {size} bytes that the repository's metadata says")
+                file.write(chunk)
+                advanced(len(chunk))
+                if time.monotonic() - started > TIMEOUT + (at - begin) / _SLOWEST:
+                    raise TimeoutError("it comes too slowly")
+        if at < size:
+            raise http.client.IncompleteRead(b"", size - at)
+
+    def _open(self, url: str, begin: int) -> Any:
+        if self._offline:
+            raise FetchError(f"{url} is not in the cache, and nothing may be fetched")
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise FetchError(f"{url} is not a URL of http:// or https://")
+        with self._lock:
+            if url.startswith("https:") and not self._has_tls:
+                self._add(urllib.request.HTTPSHandler(context=self._tls()))
+                self._has_tls = True
+        headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
+        if begin:
+            headers["Range"] = f"bytes={begin}-"
+        return self._opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)  # noqa: S310
+
+    def _try(self, urls: Sequence[str], once: Callable[[str], _T]) -> _T:
+        """What `once` gives for the first URL that it can be had from; each is tried, then all again."""
+        reasons: dict[str, str] = {}
+        for attempt in range(ATTEMPTS):
+            for url in urls:
+                try:
+                    return once(url)
+                except urllib.error.HTTPError as error:
+                    reasons[url] = f"the server answers {error.code} {error.reason}"
+                    error.close()
+                except (
+                    _BadError,
+                    TimeoutError,
+                    ssl.SSLError,
+                    http.client.HTTPException,
+                    urllib.error.URLError,
+                ) as error:
+                    reasons[url] = str(getattr(error, "reason", error)) or type(error).__name__
+                except OSError as error:
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                        raise FetchError(f"{url} can't be stored: {error}") from error
+                    reasons[url] = str(error)
+            # Missing on every mirror, or wrong on every one: asking again changes nothing.
+            if all("answers 4" in reason for reason in reasons.values()):
+                break
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(0.2 * 4**attempt)
+        raise FetchError(
+            f"{urls[0] if urls else self._repo.id} can't be fetched for the repository {self._repo.id}",
+            detail="\n".join(f"  {url}: {reason}" for url, reason in reasons.items()),
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self._repo.sslcacert)
+            if not self._repo.sslverify:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self._repo.sslclientcert:
+                context.load_cert_chain(self._repo.sslclientcert, self._repo.sslclientkey)
+        except OSError as error:
+            message = f"a certificate or key of the repository {self._repo.id} can't be read: {error}"
+            raise ConfigError(message, place=self._repo.place) from error
+        return context
+
+    def _add(self, handler: urllib.request.BaseHandler) -> None:
+        self._opener.add_handler(handler)
+
+
+class _BadError(Exception):
+    """What came is not what was asked for; another mirror may have it."""
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https to http, and never to another scheme."""
+
+    max_redirections = 5
+
+    def redirect_request(  # noqa: PLR0917 - the signature is urllib's
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The request that follows; None ends in an error."""
+        scheme = urlsplit(newurl).scheme
+        if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
+            raise urllib.error.URLError(f"the server leads to {newurl}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
