@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""OSTree's objects as bytes: file headers, directory metadata, directory trees, commits.
+
+Pure. Formats: ostree's ostree-core.h (OSTREE_FILEMETA…, OSTREE_DIRMETA…, OSTREE_TREE…, OSTREE_COMMIT_GVARIANT_FORMAT).
+Checksums are raw (32 bytes) here; object names on disk are their hexadecimal form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+
+from rpmtree.ostree.variant import Variant, framed, parse, serialise, width_of
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+
+
+class Kind(Enum):
+    """The kinds of loose objects; the value is the file name's suffix."""
+
+    FILE = "file"
+    DIRMETA = "dirmeta"
+    DIRTREE = "dirtree"
+    COMMIT = "commit"
+
+
+@dataclass(frozen=True, slots=True)
+class FileMeta:
+    """All of a file or link but its content. `mode` has the type bits; `xattrs` are sorted by name."""
+
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    target: str = ""
+    xattrs: Xattrs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit object's fields."""
+
+    tree: bytes
+    meta: bytes
+    timestamp: int
+    metadata: Mapping[str, Variant] = field(default_factory=dict)
+    parent: bytes = b""
+    subject: str = ""
+    body: str = ""
+
+
+@lru_cache(maxsize=4096)
+def file_header(meta: FileMeta) -> bytes:
+    """What a content object's checksum covers before the content: length, padding and metadata."""
+    xattrs = _xattrs(meta.xattrs)
+    target = meta.target.encode("utf-8", "surrogateescape") + b"\0"
+    body = struct.pack(">4I", meta.uid, meta.gid, meta.mode, 0) + target
+    variant = framed(body + xattrs, [len(body)])
+    return struct.pack(">I4x", len(variant)) + variant
+
+
+def dirmeta(mode: int, uid: int = 0, gid: int = 0, xattrs: Xattrs = ()) -> bytes:
+    """A directory's own metadata; `mode` gets the directory bit."""
+    return struct.pack(">3I", uid, gid, stat.S_IFDIR | stat.S_IMODE(mode)) + _xattrs(xattrs)
+
+
+def _xattrs(xattrs: Xattrs) -> bytes:
+    return serialise("a(ayay)", [(name + b"\0", value) for name, value in xattrs]) if xattrs else b""
+
+
+def parse_dirmeta(data: bytes) -> tuple[int, int, int]:
+    """(mode without type bits, uid, gid) of a dirmeta object; xattrs are left out."""
+    uid, gid, mode = struct.unpack_from(">3I", data)
+    return stat.S_IMODE(mode), uid, gid
+
+
+def dirtree(files: Mapping[str, bytes], dirs: Mapping[str, tuple[bytes, bytes]]) -> bytes:
+    """A directory's names: files → content checksum, directories → (dirtree, dirmeta) checksums."""
+    # By hand, not by serialise(): a distribution has thousands of these.
+    first = _array([_named(name, files[name]) for name in sorted(files)])
+    second = _array([_named(name, *dirs[name]) for name in sorted(dirs)])
+    return framed(first + second, [len(first)])
+
+
+def _named(name: str, *checksums: bytes) -> bytes:
+    text = name.encode("utf-8", "surrogateescape") + b"\0"
+    ends = [len(text)] if len(checksums) == 1 else [len(text) + 32, len(text)]
+    return framed(text + b"".join(checksums), ends)
+
+
+def _array(items: list[bytes]) -> bytes:
+    ends, position = [], 0
+    for item in items:
+        position += len(item)
+        ends.append(position)
+    return framed(b"".join(items), ends)
+
+
+def parse_dirtree(data: bytes) -> tuple[dict[str, bytes], dict[str, tuple[bytes, bytes]]]:
+    """The inverse of `dirtree`."""
+    width = width_of(len(data))
+    split = int.from_bytes(data[len(data) - width :], "little")
+    files, dirs = {}, {}
+    for item in _items(data[:split]):
+        end = item.index(b"\0")
+        files[item[:end].decode("utf-8", "surrogateescape")] = item[end + 1 : end + 33]
+    for item in _items(data[split : len(data) - width]):
+        end = item.index(b"\0")
+        name = item[:end].decode("utf-8", "surrogateescape")
+        dirs[name] = (item[end + 1 : end + 33], item[end + 33 : end + 65])
+    return files, dirs
+
+
+def _items(data: bytes) -> list[bytes]:
+    if not data:
+        return []
+    width = width_of(len(data))
+    table = int.from_bytes(data[len(data) - width :], "little")
+    ends = [int.from_bytes(data[at : at + width], "little") for at in range(table, len(data), width)]
+    return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+_COMMIT = "(a{sv}aya(say)sstayay)"
+
+
+def commit(value: Commit) -> bytes:
+    """A commit object. Metadata keys are sorted and integers in them big-endian, as `ostree` reads them."""
+    metadata = serialise("a{sv}", dict(sorted(value.metadata.items())), big=True)
+    # a{sv} is aligned to 8, and comes first: nothing before it has to be padded.
+    parts = [metadata, value.parent, b"", value.subject.encode() + b"\0", value.body.encode() + b"\0"]
+    ends, body = [], bytearray()
+    for part in parts:
+        body += part
+        ends.append(len(body))
+    body += b"\0" * (-len(body) % 8) + struct.pack(">Q", value.timestamp)
+    body += value.tree
+    ends.append(len(body))
+    body += value.meta
+    return framed(body, ends[::-1])
+
+
+def parse_commit(data: bytes) -> Commit:
+    """The inverse of `commit`."""
+    metadata, parent, _, subject, body, timestamp, tree, meta = parse(_COMMIT, data, big=True)
+    return Commit(tree, meta, timestamp, metadata, parent, subject, body)
+
+
+def checksum(data: bytes) -> bytes:
+    """The raw checksum of a metadata object, or of a link's header."""
+    return hashlib.sha256(data).digest()

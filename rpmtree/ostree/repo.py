@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Repositories through libostree: opening, creating, references, pulls between repositories on this machine.
+
+The only module, with its neighbours, that imports gi; objects of `bare` repositories are read and written by
+`rpmtree.ostree.store` without it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from configparser import ConfigParser
+from configparser import Error as IniError
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rpmtree.errors import StoreError, ToolError
+from rpmtree.ostree.objects import Commit, parse_commit
+from rpmtree.ostree.refs import read_ref
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Repository:
+    """The repository at `path`; libostree is loaded when it is first needed."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StoreError if there is no repository."""
+        self.path = path
+        self.mode = _mode(path)
+        self._repo: Any = None
+
+    def resolve(self, rev: str) -> bytes | None:
+        """The raw checksum that a branch or a checksum in hexadecimal names; None if there is none."""
+        if len(rev) == 64 and set(rev) <= _HEX:
+            return bytes.fromhex(rev)
+        return read_ref(self.path, rev)
+
+    def commit(self, checksum: bytes) -> Commit:
+        """A commit, read. Raises StoreError."""
+        path = self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit"
+        try:
+            return parse_commit(path.read_bytes())
+        except OSError as error:
+            raise StoreError(f"{self.path} has no commit {checksum.hex()}: {error.strerror}") from error
+
+    def read_file(self, checksum: bytes, path: str) -> bytes | None:
+        """The content of a file in a commit; None if there is none. Raises StoreError."""
+        from gi.repository import Gio
+
+        with _wrapped(f"can't read {path} of commit {checksum.hex()} in {self.path}"):
+            _, root, _ = self._open().read_commit(checksum.hex(), None)
+            file = root.resolve_relative_path(path)
+            if file.query_file_type(Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None) != Gio.FileType.REGULAR:
+                return None
+            _, stream, info, _ = self._open().load_file(file.get_checksum(), None)
+            return bytes(stream.read_bytes(info.get_size(), None).get_data() or b"") if info.get_size() else b""
+
+    def pull_commit(self, source: Path, checksum: bytes) -> None:
+        """Copy a commit with all its objects out of another repository on this machine. Raises StoreError."""
+        from gi.repository import Gio, GLib
+
+        options = GLib.Variant(
+            "a{sv}",
+            {
+                "refs": GLib.Variant("as", [checksum.hex()]),
+                "depth": GLib.Variant("i", 0),
+            },
+        )
+        with _wrapped(f"can't copy the commit into {self.path}"):
+            self._open().pull_with_options(Gio.File.new_for_path(str(source)).get_uri(), options, None, None)
+        if not (self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit").exists():
+            raise StoreError(f"{self.path}: the commit {checksum.hex()} did not arrive")
+
+    def statistics(self) -> tuple[int, int]:
+        """Numbers of loose metadata and content objects, as `ostree-n-*-total` counts them."""
+        metadata = content = 0
+        for directory in os.scandir(self.path / "objects"):
+            for name in os.listdir(directory.path):
+                if name.endswith((".file", ".filez")):
+                    content += 1
+                else:
+                    metadata += 1
+        return metadata, content
+
+    def _open(self) -> Any:
+        if self._repo is None:
+            from gi.repository import Gio
+
+            ostree = _libostree()
+            with _wrapped(f"can't open {self.path}"):
+                repo = ostree.Repo.new(Gio.File.new_for_path(str(self.path)))
+                repo.open(None)
+            self._repo = repo
+        return self._repo
+
+
+def create(path: Path, mode: str) -> None:
+    """Make an empty repository of `mode` (bare, bare-user, archive); one that is there is left as it is."""
+    if (path / "config").exists():
+        return
+    from gi.repository import Gio
+
+    ostree = _libostree()
+    modes = {
+        "bare": ostree.RepoMode.BARE,
+        "bare-user": ostree.RepoMode.BARE_USER,
+        "archive": ostree.RepoMode.ARCHIVE,
+    }
+    with _wrapped(f"can't make a repository at {path}"):
+        path.mkdir(parents=True, exist_ok=True)
+        ostree.Repo.new(Gio.File.new_for_path(str(path))).create(modes[mode], None)
+
+
+def _libostree() -> Any:
+    import gi
+
+    try:
+        gi.require_version("OSTree", "1.0")
+    except ValueError as error:
+        raise ToolError(
+            "libostree's description for PyGObject is missing",
+            hint="install gir1.2-ostree-1.0 (Debian) or ostree-libs (Fedora)",
+        ) from error
+    from gi.repository import OSTree
+
+    return OSTree
+
+
+@contextmanager
+def _wrapped(what: str) -> Iterator[None]:
+    """Turn libostree's errors into ours."""
+    from gi.repository import GLib
+
+    try:
+        yield
+    except GLib.Error as error:
+        raise StoreError(f"{what}: {error.message}") from error
+    except OSError as error:
+        raise StoreError(f"{what}: {error.strerror}") from error
+
+
+def _mode(path: Path) -> str:
+    config = ConfigParser(interpolation=None, strict=False)
+    try:
+        config.read_string((path / "config").read_text())
+        mode = config["core"]["mode"]
+    except OSError as error:
+        raise StoreError(
+            f"{path} is not an OSTree repository: {error.strerror}",
+            hint=f"make one: ostree --repo={path} init --mode=archive",
+        ) from error
+    except (IniError, KeyError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}/config is damaged") from error
+    return "archive" if mode == "archive-z2" else mode

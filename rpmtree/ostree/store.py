@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The loose objects of a `bare` repository, written without libostree.
+
+libostree hashes through GLib, which here is several times slower than hashlib, and every call through
+PyGObject costs more than the object that it writes. What libostree promises is kept: an object gets its
+name only when its bytes are durable, so that a crash leaves no damaged object behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rpmtree.errors import StoreError
+from rpmtree.files import remove_tree, sync_filesystem
+from rpmtree.ostree import objects
+from rpmtree.ostree.objects import Commit, FileMeta, Kind
+
+_CHUNK = 1 << 20
+_STAGING = "strata-staging-"
+#: The order in which objects get their names: nothing is named before what it refers to.
+_ORDER = tuple(f".{kind.value}" for kind in (Kind.FILE, Kind.DIRMETA, Kind.DIRTREE, Kind.COMMIT))
+
+
+class Store:
+    """The objects of the repository at `path`, which must be of mode `bare`. Checksums are raw bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._objects = f"{path}/objects"
+
+    def object_path(self, kind: Kind, checksum: bytes) -> str:
+        """Where an object is, if it is there."""
+        name = checksum.hex()
+        return f"{self._objects}/{name[:2]}/{name[2:]}.{kind.value}"
+
+    def has(self, kind: Kind, checksum: bytes) -> bool:
+        """Whether the object is there."""
+        return os.path.lexists(self.object_path(kind, checksum))
+
+    def read(self, kind: Kind, checksum: bytes) -> bytes:
+        """A metadata object's bytes, checked against its name. Raises StoreError."""
+        try:
+            with open(self.object_path(kind, checksum), "rb", buffering=0) as file:
+                data = file.read()
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: {kind.value} object {checksum.hex()} can't be read: {error.strerror}"
+            ) from error
+        if hashlib.sha256(data).digest() != checksum:
+            raise StoreError(f"{self.path}: {kind.value} object {checksum.hex()} is damaged")
+        return data
+
+    def commit(self, checksum: bytes) -> Commit:
+        """A commit, read. Raises StoreError."""
+        return objects.parse_commit(self.read(Kind.COMMIT, checksum))
+
+
+class Staging:
+    """Objects written beside a store; `publish` makes them durable, then gives them their names.
+
+    Several processes may fill one staging directory; the one that made it publishes or discards it.
+    """
+
+    def __init__(self, store: Store, directory: Path | None = None) -> None:
+        self.store = store
+        self._made = directory is None
+        self.directory = directory or store.path / "tmp" / f"{_STAGING}{secrets.token_hex(8)}"
+        if self._made:
+            self.directory.mkdir(mode=0o700)
+        self._prefix = f"{self.directory}/"
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._made:
+            remove_tree(self.directory)
+
+    def path_of(self, kind: Kind, checksum: bytes) -> str | None:
+        """Where an object can be read, staged or stored; None if it is in neither place."""
+        staged = f"{self._prefix}{checksum.hex()}.{kind.value}"
+        if os.path.lexists(staged):
+            return staged
+        stored = self.store.object_path(kind, checksum)
+        return stored if os.path.lexists(stored) else None
+
+    def add_metadata(self, kind: Kind, data: bytes) -> bytes:
+        """Stage a dirtree, dirmeta or commit; gives its checksum."""
+        checksum = hashlib.sha256(data).digest()
+        if not self.store.has(kind, checksum):
+            self._create(f"{checksum.hex()}.{kind.value}", (data,), 0o644, ())
+        return checksum
+
+    def add_link(self, meta: FileMeta) -> bytes:
+        """Stage a symbolic link; gives its checksum."""
+        checksum = hashlib.sha256(objects.file_header(meta)).digest()
+        if self.store.has(Kind.FILE, checksum):
+            return checksum
+        path = f"{self._prefix}{checksum.hex()}.file"
+        try:
+            os.symlink(meta.target, path)
+        except FileExistsError:
+            return checksum
+        _dress(path, meta)
+        return checksum
+
+    def add_file(self, meta: FileMeta, data: bytes) -> bytes:
+        """Stage a regular file whose content is at hand; gives its checksum."""
+        digest = hashlib.sha256(objects.file_header(meta))
+        digest.update(data)
+        checksum = digest.digest()
+        if not self.store.has(Kind.FILE, checksum):
+            self._create_file(f"{checksum.hex()}.file", (data,), meta)
+        return checksum
+
+    def add_stream(self, meta: FileMeta, read: Callable[[int], bytes]) -> bytes:
+        """Stage a regular file whose content comes in pieces, `read(limit)` until b""; gives its checksum."""
+        digest = hashlib.sha256(objects.file_header(meta))
+        temporary = f"incoming-{secrets.token_hex(8)}"
+
+        def pieces() -> Iterable[bytes]:
+            while data := read(_CHUNK):
+                digest.update(data)
+                yield data
+
+        self._create_file(temporary, pieces(), meta)
+        checksum = digest.digest()
+        os.rename(f"{self._prefix}{temporary}", f"{self._prefix}{checksum.hex()}.file")
+        return checksum
+
+    def adopt(self, meta: FileMeta, source: str) -> bytes:
+        """Stage the regular file `source`, which lies on the same file system and must not change any more.
+
+        It gets a second name rather than a copy; its owner, mode and xattrs must be those of `meta`.
+        """
+        digest = hashlib.sha256(objects.file_header(meta))
+        with open(source, "rb", buffering=0) as file:
+            while data := file.read(_CHUNK):
+                digest.update(data)
+        checksum = digest.digest()
+        if not self.store.has(Kind.FILE, checksum):
+            path = f"{self._prefix}{checksum.hex()}.file"
+            try:
+                os.link(source, path)
+            except FileExistsError:
+                return checksum
+            os.utime(path, (0, 0))
+        return checksum
+
+    def sync(self) -> None:
+        """Make what is staged durable; `publish` does so too, this only starts it earlier."""
+        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_filesystem(fd)
+        except OSError as error:
+            raise StoreError(
+                f"{self.store.path}: what was written could not be made durable: {error.strerror}"
+            ) from error
+        finally:
+            os.close(fd)
+
+    def publish(self) -> int:
+        """Make all staged objects durable and visible; gives their number.
+
+        After it returns, and not before, a reference may name them. Raises StoreError.
+        """
+        names = sorted(os.listdir(self.directory), key=_rank)
+        if not names:
+            return 0
+        self.sync()
+        for name in names:
+            target = f"{self.store.path}/objects/{name[:2]}"
+            try:
+                os.rename(f"{self._prefix}{name}", f"{target}/{name[2:]}")
+            except FileNotFoundError:
+                os.makedirs(target, exist_ok=True)
+                os.rename(f"{self._prefix}{name}", f"{target}/{name[2:]}")
+        self.sync()
+        return len(names)
+
+    def _create_file(self, name: str, pieces: Iterable[bytes], meta: FileMeta) -> None:
+        self._create(name, pieces, stat.S_IMODE(meta.mode), meta.xattrs, (meta.uid, meta.gid))
+
+    def _create(
+        self,
+        name: str,
+        pieces: Iterable[bytes],
+        mode: int,
+        xattrs: objects.Xattrs,
+        owner: tuple[int, int] = (0, 0),
+    ) -> None:
+        try:
+            fd = os.open(f"{self._prefix}{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return
+        try:
+            for data in pieces:
+                _write_all(fd, data)
+            if owner != (0, 0):
+                os.fchown(fd, *owner)
+            os.fchmod(fd, mode)
+            for key, value in xattrs:
+                os.setxattr(fd, key, value)
+            os.utime(fd, (0, 0))
+        except OSError as error:
+            raise _store_error(self.store.path, error) from error
+        finally:
+            os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data) if data else 0
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def _dress(path: str, meta: FileMeta) -> None:
+    """Owner, xattrs and time of a link."""
+    if (meta.uid, meta.gid) != (0, 0):
+        os.chown(path, meta.uid, meta.gid, follow_symlinks=False)
+    for key, value in meta.xattrs:
+        os.setxattr(path, key, value, follow_symlinks=False)
+    os.utime(path, (0, 0), follow_symlinks=False)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return _ORDER.index(name[64:]), name
+
+
+def _store_error(path: Path, error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"{path}: no space left on the device", hint="free some space, then run this again")
+    return StoreError(f"{path}: can't write: {error.strerror}")
+
+
+def remove_stale_staging(store: Store) -> None:
+    """Remove what an interrupted run left; call only while holding the repository's lock."""
+    for entry in sorted((store.path / "tmp").glob(f"{_STAGING}*")):
+        remove_tree(entry)

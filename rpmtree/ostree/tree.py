@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Directory trees in memory: read from a store, changed, written back. Files are checksums here, never content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rpmtree.ostree import objects
+from rpmtree.ostree.objects import Kind
+from rpmtree.ostree.store import Staging, Store
+
+DEFAULT_META = objects.dirmeta(0o755)
+
+
+class Directory:
+    """A directory of a tree. `meta` is its dirmeta object, `files` maps names to content checksums.
+
+    The one mutable value of the engine: a tree of a distribution has tens of thousands of names, and
+    putting it together means changing it.
+    """
+
+    __slots__ = ("dirs", "files", "meta")
+
+    def __init__(self, meta: bytes = DEFAULT_META) -> None:
+        self.meta = meta
+        self.files: dict[str, bytes] = {}
+        self.dirs: dict[str, Directory] = {}
+
+    def directory(self, path: str) -> Directory | None:
+        """The directory at `path` (no leading slash; empty is this one), without following links."""
+        found: Directory | None = self
+        for name in path.split("/") if path else ():
+            found = found.dirs.get(name) if found else None
+        return found
+
+    def make(self, path: str) -> Directory:
+        """The directory at `path`, made with its parents where missing. Raises NotADirectoryError."""
+        found = self
+        for name in path.split("/") if path else ():
+            if name in found.files:
+                raise NotADirectoryError(path)
+            below = found.dirs.get(name)
+            if below is None:
+                below = found.dirs[name] = Directory()
+            found = below
+        return found
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Directory]]:
+        """Each directory from here on with its path, sorted, parents first."""
+        yield prefix, self
+        for name in sorted(self.dirs):
+            yield from self.dirs[name].walk(f"{prefix}/{name}" if prefix else name)
+
+
+def load(store: Store, tree: bytes, meta: bytes) -> Directory:
+    """Read the tree with these dirtree and dirmeta checksums. Raises StoreError."""
+    metas: dict[bytes, bytes] = {}
+
+    def load_one(tree: bytes, meta: bytes) -> Directory:
+        if meta not in metas:
+            metas[meta] = store.read(Kind.DIRMETA, meta)
+        found = Directory(metas[meta])
+        found.files, below = objects.parse_dirtree(store.read(Kind.DIRTREE, tree))
+        found.dirs = {name: load_one(*checksums) for name, checksums in below.items()}
+        return found
+
+    return load_one(tree, meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A tree that was staged: the root's checksums, and all metadata objects of the tree."""
+
+    tree: bytes
+    meta: bytes
+    dirtrees: frozenset[bytes]
+    dirmetas: frozenset[bytes]
+
+
+def write(staging: Staging, directory: Directory) -> Written:
+    """Stage a tree's directory objects; those of its files must be staged or stored."""
+    dirtrees: set[bytes] = set()
+    metas: dict[bytes, bytes] = {}
+
+    def write_one(directory: Directory) -> tuple[bytes, bytes]:
+        below = {name: write_one(found) for name, found in directory.dirs.items()}
+        tree = staging.add_metadata(Kind.DIRTREE, objects.dirtree(directory.files, below))
+        dirtrees.add(tree)
+        if directory.meta not in metas:
+            metas[directory.meta] = staging.add_metadata(Kind.DIRMETA, directory.meta)
+        return tree, metas[directory.meta]
+
+    tree, meta = write_one(directory)
+    return Written(tree, meta, frozenset(dirtrees), frozenset(metas.values()))
