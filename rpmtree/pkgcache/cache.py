@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The package cache: a `bare` repository in which each RPM is a commit on a branch of its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+
+from rpmtree import command, errors
+from rpmtree.errors import StoreError, ToolError
+from rpmtree.ostree.objects import Commit
+from rpmtree.ostree.refs import read_ref, write_refs
+from rpmtree.ostree.store import Staging, Store
+from rpmtree.pkgcache.importer import IMPORT_VERSION, Job
+from rpmtree.pkgcache.paths import ref_of
+from rpmtree.progress import Reporter
+from rpmtree.rpm.nevra import Nevra
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A package that a root needs. `checksum` is that of the RPM file ("sha256:HEX")."""
+
+    nevra: Nevra
+    checksum: str
+    gpgcheck: bool
+    keys: tuple[bytes, ...]
+    size: int = 0
+
+    @property
+    def key_set(self) -> str:
+        """A name for the keys that the package must be signed by one of; empty without gpgcheck."""
+        if not self.gpgcheck:
+            return ""
+        return hashlib.sha256(b"\0".join(sorted(self.keys))).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPackage:
+    """A package's commit in the cache."""
+
+    nevra: Nevra
+    checksum: bytes
+    commit: Commit
+
+    @property
+    def header(self) -> bytes:
+        """The package's header, as rpm.hdr.unload() gave it."""
+        return bytes(self.commit.metadata["strata.header"].value)
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """Paths that have no place in a deployed tree."""
+        return tuple(self.commit.metadata["strata.unsupported"].value)
+
+
+class PackageCache:
+    """Packages in the `bare` repository of `store`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def find(self, wanted: Wanted) -> CachedPackage | None:
+        """The package, if it was imported from this very file and checked as is wanted now."""
+        checksum = read_ref(self.store.path, ref_of(wanted.nevra.name, wanted.nevra.evra))
+        if checksum is None:
+            return None
+        try:
+            commit = self.store.commit(checksum)
+        except StoreError:
+            return None
+        values = {
+            key: commit.metadata[key].value
+            for key in ("strata.import-version", "strata.keys")
+            if key in commit.metadata
+        }
+        if values.get("strata.import-version") != IMPORT_VERSION:
+            return None
+        if wanted.gpgcheck and values["strata.keys"] != wanted.key_set:
+            return None
+        if commit.metadata["rpmostree.repodata_checksum"].value != wanted.checksum:
+            return None
+        return CachedPackage(wanted.nevra, checksum, commit)
+
+    def add(self, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[CachedPackage]:
+        """Import RPM files, and make them durable. All or none: raises what the first bad one raises."""
+        if not jobs:
+            return []
+        with Staging(self.store) as staging:
+            checksums = _import_all(self.store, staging, jobs, reporter)
+            staging.publish()
+        write_refs(
+            self.store.path,
+            {ref_of(w.nevra.name, w.nevra.evra): checksum for (w, _), checksum in zip(jobs, checksums, strict=True)},
+        )
+        return [
+            CachedPackage(wanted.nevra, checksum, self.store.commit(checksum))
+            for (wanted, _), checksum in zip(jobs, checksums, strict=True)
+        ]
+
+
+def _import_all(store: Store, staging: Staging, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[bytes]:
+    """Spread the jobs over worker processes, the biggest first; gives commit checksums in the jobs' order."""
+    keys = {w.key_set: [base64.b64encode(key).decode() for key in w.keys] for w, _ in jobs if w.gpgcheck}
+    waiting = sorted(range(len(jobs)), key=lambda at: jobs[at][0].size)
+    results: dict[int, bytes] = {}
+    setup = {"store": str(store.path), "staging": str(staging.directory), "keys": keys}
+    workers = [_Worker(setup) for _ in range(min(os.cpu_count() or 1, 4, len(jobs)))]
+    try:
+        with selectors.DefaultSelector() as selector:
+            for worker in workers:
+                worker.give(waiting.pop(), jobs)
+                selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+            while len(results) < len(jobs):
+                for ready, _ in selector.select():
+                    worker = ready.data
+                    results[worker.job] = worker.take(jobs)
+                    reporter.advanced(len(results), len(jobs))
+                    if waiting:
+                        worker.give(waiting.pop(), jobs)
+                    else:
+                        selector.unregister(worker.process.stdout)
+    finally:
+        for worker in workers:
+            worker.close()
+    return [results[at] for at in range(len(jobs))]
+
+
+class _Worker:
+    """One importing process and the job it has."""
+
+    def __init__(self, setup: Mapping[str, object]) -> None:
+        self.process = command.spawn([sys.executable, "-m", "rpmtree.pkgcache.worker"], stdin=subprocess.PIPE)
+        self.job = -1
+        self._send(setup)
+
+    def give(self, number: int, jobs: Sequence[tuple[Wanted, Path]]) -> None:
+        wanted, path = jobs[number]
+        job = Job(str(path), wanted.nevra, wanted.checksum, wanted.gpgcheck, wanted.key_set)
+        self.job = number
+        self._send({**asdict(job), "nevra": astuple(wanted.nevra)})
+
+    def take(self, jobs: Sequence[tuple[Wanted, Path]]) -> bytes:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            _, stderr = self.process.communicate()
+            package = jobs[self.job][0].nevra
+            raise StoreError(f"the process that imports {package} died", detail=command.tail(stderr) or None)
+        answer = json.loads(line)
+        if "error" in answer:
+            kind: type[ToolError] = getattr(errors, answer["error"])
+            raise kind(answer["message"], hint=answer["hint"] or None)
+        return bytes.fromhex(answer["commit"])
+
+    def close(self) -> None:
+        """End the process; one that is still at work, because another failed, is killed."""
+        self.process.kill()
+        self.process.communicate()
+
+    def _send(self, value: Mapping[str, object]) -> None:
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(json.dumps(value).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died: `take` says so, with what it wrote

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One RPM → one OSTree commit, straight from the payload as a stream.
+
+What is unpacked is what was verified: header, signature and digests are read from the one descriptor.
+The commit is a pure function of the RPM; owners' names are not resolved here, for ids are only known
+in the root that the package goes into. Which files a treefile leaves out is decided there too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import Any
+
+from rpmtree.errors import FetchError
+from rpmtree.ostree import objects, tree
+from rpmtree.ostree.objects import FileMeta
+from rpmtree.ostree.store import Staging
+from rpmtree.ostree.variant import Variant
+from rpmtree.pkgcache.paths import Fate, checked, place, tmpfiles_line
+from rpmtree.rpm import package as headers
+from rpmtree.rpm.capabilities import capability_xattr
+from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.package import File
+from rpmtree.rpm.payload import Entry, PayloadReader
+from rpmtree.rpm.signatures import Verifier
+
+#: A change in what the importer makes of an RPM; older commits are imported anew.
+IMPORT_VERSION = 1
+TMPFILES_DIRECTORY = "usr/lib/rpm-ostree/tmpfiles.d"
+_IN_MEMORY = 1 << 20
+_DIGESTS = {1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An RPM to import. `checksum` is that of the whole file ("sha256:HEX"), or empty if none is known."""
+
+    path: str
+    nevra: Nevra
+    checksum: str
+    gpgcheck: bool
+    #: Names the set of keys that the package was checked against; empty without gpgcheck.
+    keys: str = ""
+
+
+@dataclass(slots=True)
+class _Unpacking:
+    """A package while it is unpacked."""
+
+    staging: Staging
+    name: str
+    root: tree.Directory = field(default_factory=tree.Directory)
+    tmpfiles: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    #: The digest that each file is checked by, where the payload as a whole has none.
+    each: str | None = None
+    #: Names whose content comes with a later link, by inode.
+    waiting: dict[int, list[tuple[str, FileMeta]]] = field(default_factory=dict)
+
+
+def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
+    """Stage the commit of one RPM; gives its checksum. Raises FetchError, StoreError."""
+    try:
+        fd = os.open(job.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FetchError(f"{job.path} can't be read: {error.strerror}") from error
+    try:
+        header = verifier.read_header(fd, name=str(job.nevra), gpgcheck=job.gpgcheck)
+        lead = os.pread(fd, os.lseek(fd, 0, os.SEEK_CUR), 0)
+        found = headers.nevra_of(header)
+        if found != job.nevra:
+            raise FetchError(f"{job.path} is {found}, not {job.nevra} as the repository says")
+        unpacking = _Unpacking(staging, str(job.nevra))
+        files = _placed(unpacking, headers.files_of(header))
+        _unpack(unpacking, fd, header, files, _whole_file(job, lead))
+    finally:
+        os.close(fd)
+    _write_tmpfiles(unpacking, job.nevra.name)
+    written = tree.write(staging, unpacking.root)
+    value = objects.Commit(
+        written.tree, written.meta, header["BUILDTIME"] or 0, _metadata(job, header.unload(), unpacking.unsupported)
+    )
+    return staging.add_metadata(objects.Kind.COMMIT, objects.commit(value))
+
+
+def _whole_file(job: Job, lead: bytes) -> tuple[Any, str] | None:
+    """A digest that has seen the file up to its payload, and what it must come to."""
+    kind, _, expected = job.checksum.partition(":")
+    return (hashlib.new(kind, lead), expected) if expected else None
+
+
+def _placed(unpacking: _Unpacking, files: tuple[File, ...]) -> dict[bytes, tuple[File, str | None, int]]:
+    """The files that the payload must hold, by name: the file, its place (None: nowhere), its index."""
+    expected: dict[bytes, tuple[File, str | None, int]] = {}
+    for index, file in enumerate(files):
+        try:
+            relative = checked(file.path)
+        except ValueError as error:
+            raise FetchError(f"{unpacking.name} is refused: its path {file.path!r} {error}") from None
+        if file.is_ghost:
+            continue
+        kind = stat.S_IFMT(file.mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+            if not relative.startswith("dev/"):
+                raise FetchError(f"{unpacking.name} is refused: {file.path} is a device, a pipe or a socket")
+            continue
+        name = relative.encode("utf-8", "surrogateescape")
+        if name in expected:
+            raise FetchError(f"{unpacking.name} is refused: it has two files at {file.path}")
+        expected[name] = file, _put(unpacking, relative, file), index
+    return expected
+
+
+def _put(unpacking: _Unpacking, relative: str, file: File) -> str | None:
+    """Make the directory, or note the line, that needs no content; gives the place of what does."""
+    placement = place(relative)
+    if placement.fate is Fate.TMPFILES:
+        if not stat.S_ISREG(file.mode):
+            unpacking.tmpfiles.append(tmpfiles_line(placement.path, file.mode, file.user, file.group, file.target))
+        return None
+    if placement.fate is not Fate.KEEP:
+        if placement.fate is Fate.UNSUPPORTED:
+            unpacking.unsupported.append(file.path)
+        return None
+    if file.is_dir:
+        _directory(unpacking, placement.path).meta = objects.dirmeta(file.mode | 0o200)
+    return placement.path
+
+
+def _directory(unpacking: _Unpacking, path: str) -> tree.Directory:
+    try:
+        return unpacking.root.make(path)
+    except NotADirectoryError:
+        raise FetchError(f"{unpacking.name} is refused: it has files below /{path}, which is not a directory") from None
+
+
+def _unpack(
+    unpacking: _Unpacking,
+    fd: int,
+    header: Any,
+    expected: dict[bytes, tuple[File, str | None, int]],
+    whole: tuple[Any, str] | None,
+) -> None:
+    algorithm, wanted = header["PAYLOADDIGESTALGO"], header["PAYLOADDIGEST"]
+    payload = hashlib.new(_DIGESTS.get(algorithm, "sha256"))
+    reader = PayloadReader(
+        fd, _string(header["PAYLOADCOMPRESSOR"]), (payload, whole[0]) if whole else (payload,), unpacking.name
+    )
+    # Packages from before rpm 4.14 have no digest of the payload; each file's own is checked instead.
+    unpacking.each = None if wanted else _DIGESTS.get(header["FILEDIGESTALGO"] or 1, "md5")
+    by_index = {index: name for name, (_, _, index) in expected.items()}
+    for entry in reader:
+        name = by_index.get(entry.index, b"") if entry.index is not None else _entry_name(entry)
+        found = expected.pop(name, None)
+        if found is None:
+            if name and not (stat.S_IFMT(entry.mode) in (stat.S_IFCHR, stat.S_IFBLK) and name.startswith(b"dev/")):
+                raise FetchError(f"{unpacking.name} is refused: its payload holds {name!r}, its header does not")
+            continue
+        _take(unpacking, reader, entry, found[0], found[1])
+    reader.finish()
+    if wanted and payload.hexdigest() != _string(wanted[0]):
+        raise FetchError(f"the payload of {unpacking.name} is not what its header was made for")
+    if whole and whole[0].hexdigest() != whole[1]:
+        raise FetchError(f"{unpacking.name} is not the file that the repository's metadata describes")
+    if expected:
+        raise FetchError(f"the payload of {unpacking.name} lacks {min(expected)!r}")
+    for links in unpacking.waiting.values():  # empty files with several names
+        for path, meta in links:
+            _add(unpacking, path, unpacking.staging.add_file(meta, b""))
+
+
+def _entry_name(entry: Entry) -> bytes:
+    name = entry.name or b""
+    return name[2:] if name.startswith(b"./") else name[1:] if name.startswith(b"/") else name
+
+
+def _take(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File, path: str | None) -> None:
+    """Take one entry's data into the tree; `path` None drops it."""
+    if entry.index is None and entry.mode != file.mode:
+        raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the mode of {file.path}")
+    if stat.S_ISDIR(file.mode):
+        return
+    if stat.S_ISLNK(file.mode):
+        target = reader.read() if entry.index is None else file.target.encode("utf-8", "surrogateescape")
+        if target.decode("utf-8", "surrogateescape") != file.target:
+            raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the link {file.path}")
+        if path is not None:
+            _add(unpacking, path, unpacking.staging.add_link(FileMeta(stat.S_IFLNK | 0o777, target=file.target)))
+        return
+    if entry.index is not None:
+        reader.begin(file.size)
+    elif entry.size != file.size and not (entry.links > 1 and entry.size == 0):
+        raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the size of {file.path}")
+    if path is None:
+        while reader.read(_IN_MEMORY):
+            pass
+        return
+    meta = _file_meta(file)
+    if entry.links > 1 and entry.size == 0:
+        unpacking.waiting.setdefault(entry.inode, []).append((path, meta))
+        return
+    checksum = _content(unpacking, reader, file, meta)
+    _add(unpacking, path, checksum)
+    for other, _ in unpacking.waiting.pop(entry.inode, ()) if entry.links > 1 else ():
+        _add(unpacking, other, checksum)
+
+
+def _content(unpacking: _Unpacking, reader: PayloadReader, file: File, meta: FileMeta) -> bytes:
+    digest = hashlib.new(unpacking.each) if unpacking.each else None
+    if file.size <= _IN_MEMORY:
+        data = reader.read()
+        if digest:
+            digest.update(data)
+        checksum = unpacking.staging.add_file(meta, data)
+    else:
+
+        def read(limit: int) -> bytes:
+            data = reader.read(limit)
+            if digest:
+                digest.update(data)
+            return data
+
+        checksum = unpacking.staging.add_stream(meta, read)
+    if digest and digest.hexdigest() != file.digest:
+        raise FetchError(f"{unpacking.name}: {file.path} is not what the header was made for")
+    return checksum
+
+
+def _file_meta(file: File) -> FileMeta:
+    if not file.caps:
+        return FileMeta(file.mode)
+    return FileMeta(file.mode, xattrs=((b"security.capability", capability_xattr(file.caps)),))
+
+
+def _add(unpacking: _Unpacking, path: str, checksum: bytes) -> None:
+    parent, _, name = path.rpartition("/")
+    directory = _directory(unpacking, parent)
+    if name in directory.dirs or name in directory.files:
+        raise FetchError(f"{unpacking.name} is refused: it has two different things at /{path}")
+    directory.files[name] = checksum
+
+
+def _write_tmpfiles(unpacking: _Unpacking, name: str) -> None:
+    opt = unpacking.root.directory("usr/lib/opt")
+    for below in [*opt.dirs, *opt.files] if opt else ():
+        unpacking.tmpfiles.append(tmpfiles_line(f"opt/{below}", 0, "", "", f"../../usr/lib/opt/{below}"))
+    if unpacking.tmpfiles:
+        text = "".join(f"{line}\n" for line in sorted(unpacking.tmpfiles))
+        meta = FileMeta(stat.S_IFREG | 0o644)
+        checksum = unpacking.staging.add_file(meta, text.encode("utf-8", "surrogateescape"))
+        _directory(unpacking, TMPFILES_DIRECTORY).files[f"{name}.conf"] = checksum
+
+
+def _metadata(job: Job, header: bytes, unsupported: list[str]) -> dict[str, Variant]:
+    nevra = job.nevra
+    return {
+        "rpmostree.nevra": Variant(
+            "(sstsss)", (str(nevra), nevra.name, nevra.epoch, nevra.version, nevra.release, nevra.arch)
+        ),
+        "rpmostree.repodata_checksum": Variant("s", job.checksum),
+        "strata.header": Variant("ay", header),
+        "strata.import-version": Variant("u", IMPORT_VERSION),
+        "strata.keys": Variant("s", job.keys),
+        "strata.unsupported": Variant("as", sorted(unsupported)),
+    }
+
+
+def _string(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A process that imports RPMs: a damaged or hostile one can take down no more than this.
+
+Speaks JSON lines. First line in: {"store", "staging", "keys": {SET: [base64, …]}}; then a job a line.
+Out: {"commit": HEX} or {"error": CLASS, "message": TEXT} for each, in order. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rpmtree.errors import ToolError
+from rpmtree.ostree.store import Staging, Store
+from rpmtree.pkgcache.importer import Job, import_rpm
+from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.signatures import Verifier
+
+
+def main() -> None:
+    """Serve jobs from stdin until it ends."""
+    setup = json.loads(sys.stdin.readline())
+    staging = Staging(Store(Path(setup["store"])), Path(setup["staging"]))
+    verifiers = {
+        name: Verifier([base64.b64decode(key) for key in keys]) for name, keys in {"": [], **setup["keys"]}.items()
+    }
+    for line in sys.stdin:
+        answer = _answer(json.loads(line), verifiers, staging)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _answer(raw: dict[str, Any], verifiers: dict[str, Verifier], staging: Staging) -> dict[str, str]:
+    job = Job(raw["path"], Nevra(*raw["nevra"]), raw["checksum"], raw["gpgcheck"], raw["keys"])
+    try:
+        return {"commit": import_rpm(job, verifiers[job.keys], staging).hex()}
+    except ToolError as error:
+        return {"error": type(error).__name__, "message": error.message, "hint": error.hint or ""}
+
+
+if __name__ == "__main__":
+    main()

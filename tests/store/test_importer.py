@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""RPMs into a package cache: what the commit holds, and which packages are refused. Real RPMs, a real repository."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rpmtree.errors import FetchError
+from rpmtree.ostree import repo, tree
+from rpmtree.ostree.store import Store
+from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
+from rpmtree.progress import Reporter
+from rpmtree.rpm.nevra import Nevra
+from tests.support.openpgp import Key
+from tests.support.rpms import (
+    Package,
+    Raw,
+    device,
+    directory,
+    fifo,
+    file,
+    flip_header,
+    flip_payload,
+    hardlink,
+    make_repo,
+    rpm,
+    symlink,
+    truncate,
+)
+
+pytestmark = pytest.mark.needs("root", "ostree", "rpm:", "gi:")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> PackageCache:
+    repo.create(tmp_path / "cache", "bare")
+    return PackageCache(Store(tmp_path / "cache"))
+
+
+def built(tmp_path: Path, package: Package, key: Key | None = None) -> tuple[Wanted, Path]:
+    make_repo(tmp_path / "repo", [package], key=key)
+    (path,) = (tmp_path / "repo").rglob("*.rpm")
+    return wanted(path, package), path
+
+
+def wanted(path: Path, package: Package, *keys: Key) -> Wanted:
+    nevra = Nevra(package.name, package.epoch or 0, package.version, package.release, package.arch)
+    checksum = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return Wanted(nevra, checksum, bool(keys), tuple(key.public_key().encode() for key in keys))
+
+
+def tree_of(cache: PackageCache, found: CachedPackage) -> dict[str, str]:
+    """Path → content of a file, or the link's target, of the commit."""
+    result = {}
+    root = tree.load(cache.store, found.commit.tree, found.commit.meta)
+    for path, below in root.walk():
+        for name, checksum in below.files.items():
+            object_path = Path(cache.store.object_path(tree.Kind.FILE, checksum))
+            result[f"{path}/{name}"] = (
+                f"-> {object_path.readlink()}" if object_path.is_symlink() else object_path.read_text()
+            )
+    return result
+
+
+def fsck(cache: PackageCache) -> None:
+    subprocess.run(["ostree", f"--repo={cache.store.path}", "fsck", "--quiet"], check=True)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "xz", "gzip", "none"])
+def test_imports(cache: PackageCache, tmp_path: Path, compression: str) -> None:
+    package = rpm(
+        "foo",
+        version="1.0~rc1",
+        epoch=2,
+        compression=compression,
+        files={
+            "/usr/bin/foo": file("one", mode=0o4755),
+            "/usr/bin/foo2": hardlink("/usr/bin/foo", mode=0o4755),
+            "/usr/bin/ping": file("caps", mode=0o755, caps="cap_net_raw=ep"),
+            "/usr/share/empty": file(""),
+            "/usr/share/empty2": hardlink("/usr/share/empty"),
+            "/usr/share/large": file("x" * 3_000_000),
+            "/usr/lib/link": symlink("../bin/foo"),
+            "/etc/foo.conf": file("conf", config=True),
+            "/etc/ghost": file("", ghost=True),
+            "/boot/map": file("map"),
+            "/var/lib/foo": directory(mode=0o750, user="daemon"),
+            "/var/lib/foo/dropped": file("dropped"),
+            "/opt/foo/bin/x": file("opt"),
+            "/data/x": file("nowhere"),
+        },
+    )
+    job = built(tmp_path, package)
+    (found,) = cache.add([job], Reporter())
+    assert tree_of(cache, found) == {
+        "usr/bin/foo": "one",
+        "usr/bin/foo2": "one",
+        "usr/bin/ping": "caps",
+        "usr/share/empty": "",
+        "usr/share/empty2": "",
+        "usr/share/large": "x" * 3_000_000,
+        "usr/lib/link": "-> ../bin/foo",
+        "etc/foo.conf": "conf",
+        "usr/lib/ostree-boot/map": "map",
+        "usr/lib/opt/foo/bin/x": "opt",
+        "usr/lib/rpm-ostree/tmpfiles.d/foo.conf":
+            "L /opt/foo - - - - ../../usr/lib/opt/foo\nd /var/lib/foo 0750 daemon root - -\n",
+    }  # fmt: skip
+    assert found.unsupported == ("/data/x",)
+    assert found.commit.timestamp == package.build_time
+    root = tree.load(cache.store, found.commit.tree, found.commit.meta)
+    suid = root.directory("usr/bin").files["foo"]  # type: ignore[union-attr]
+    assert stat.S_IMODE(Path(cache.store.object_path(tree.Kind.FILE, suid)).stat().st_mode) == 0o4755
+    fsck(cache)
+
+
+def test_a_cached_package_is_found_again(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, rpm("foo", files={"/usr/x": "x"}))
+    (added,) = cache.add([(want, path)], Reporter())
+    assert cache.find(want) == added
+    assert cache.find(replace(want, checksum="sha256:" + "0" * 64)) is None
+    assert cache.find(replace(want, gpgcheck=True, keys=(b"key",))) is None, "it was not checked by that key"
+
+
+def test_the_commit_depends_on_the_package_alone(cache: PackageCache, tmp_path: Path) -> None:
+    job = built(tmp_path, rpm("foo", files={"/usr/x": "x", "/usr/y/z": "z"}))
+    repo.create(tmp_path / "other", "bare")
+    other = PackageCache(Store(tmp_path / "other"))
+    assert cache.add([job], Reporter())[0].checksum == other.add([job], Reporter())[0].checksum
+
+
+HOSTILE: dict[str, Callable[[], Package]] = {
+    "payload name with ..": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(names={"/usr/x": b"./../../outside"})),
+    "absolute payload name": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(names={"/usr/x": b"/etc/passwd"})),
+    "NUL in a payload name": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(names={"/usr/x": b"./usr/x\0y"})),
+    "a path with ..": lambda: rpm("bad", files={"/usr/../../outside": "x"}),
+    "a path with an empty component": lambda: rpm("bad", files={"/usr//x": "x"}),
+    "a name of 256 bytes": lambda: rpm("bad", files={"/usr/" + "x" * 256: "x"}),
+    "a whiteout name": lambda: rpm("bad", files={"/usr/.wh.x": "x"}),
+    "a device": lambda: rpm("bad", files={"/usr/dev": device()}),
+    "a pipe": lambda: rpm("bad", files={"/usr/pipe": fifo()}),
+    "files below its own link": lambda: rpm("bad", files={"/usr/link": symlink("/etc"), "/usr/link/x": "x"}),
+    "files below its own file": lambda: rpm("bad", files={"/usr/file": "f", "/usr/file/x": "x"}),
+    "an entry that the header lacks": lambda: rpm(
+        "bad", files={"/usr/x": "x"}, raw=Raw(last=((b"./usr/extra", 0o100644, b"e"),))
+    ),
+    "an entry that the header lacks, first": lambda: rpm(
+        "bad", files={"/usr/x": "x"}, raw=Raw(first=((b"./usr/extra", 0o100644, b"e"),))
+    ),
+    "an entry that the payload lacks": lambda: rpm(
+        "bad", files={"/usr/x": "x", "/usr/y": "y"}, raw=Raw(omit=frozenset({"/usr/y"}))
+    ),
+    "another mode in the payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(modes={"/usr/x": 0o104755})),
+    "another type in the payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(modes={"/usr/x": 0o120777})),
+    "another size in the payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(contents={"/usr/x": b"longer"})),
+    "another link in the payload": lambda: rpm(
+        "bad", files={"/usr/x": symlink("a")}, raw=Raw(contents={"/usr/x": b"b"})
+    ),
+    "no payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(payload=b"")),
+    "noise for a payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(payload=b"\x28\xb5\x2f\xfd" + b"z" * 90)),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_refuses_hostile_packages(cache: PackageCache, tmp_path: Path, case: str) -> None:
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    with pytest.raises(FetchError, match="bad"):
+        cache.add([built(tmp_path, HOSTILE[case]())], Reporter())
+    after = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if "repo" not in path.parts}
+    assert after <= before, "something was left, in the cache or outside of it"
+
+
+def test_the_same_package_without_the_attack_is_taken(cache: PackageCache, tmp_path: Path) -> None:
+    assert cache.add([built(tmp_path, rpm("bad", files={"/usr/x": "x", "/usr/link": symlink("/etc")}))], Reporter())
+
+
+@pytest.mark.parametrize("damage", [flip_payload, flip_header, lambda path: truncate(path, 7)])
+@pytest.mark.parametrize("signed", [True, False])
+def test_refuses_damaged_files(
+    cache: PackageCache, tmp_path: Path, damage: Callable[[Path], None], signed: bool, key: Key
+) -> None:
+    package = rpm("foo", files={"/usr/x": "x" * 1000})
+    _, path = built(tmp_path, package, key)
+    damage(path)
+    want = wanted(path, package, *([key] if signed else []))  # its checksum is that of the damaged file
+    with pytest.raises(FetchError, match="foo"):
+        cache.add([(want, path)], Reporter())
+    assert cache.find(want) is None
+
+
+def test_signatures(cache: PackageCache, tmp_path: Path, key: Key, other_key: Key) -> None:
+    package = rpm("foo", files={"/usr/x": "x"})
+    _, path = built(tmp_path, package, key)
+    with pytest.raises(FetchError, match="foo"):
+        cache.add([(wanted(path, package, other_key), path)], Reporter())
+    assert cache.add([(wanted(path, package, other_key, key), path)], Reporter())
+    unsigned = rpm("bar", files={"/usr/y": "y"})
+    _, path = built(tmp_path / "second", unsigned)
+    with pytest.raises(FetchError, match="bar"):
+        cache.add([(wanted(path, unsigned, key), path)], Reporter())
+
+
+def test_a_file_that_is_not_the_one_of_the_metadata(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, rpm("foo", files={"/usr/x": "x"}))
+    with pytest.raises(FetchError, match="foo"):
+        cache.add([(replace(want, checksum="sha256:" + "0" * 64), path)], Reporter())
+    with pytest.raises(FetchError, match="foo"):
+        cache.add([(replace(want, nevra=replace(want.nevra, version="9")), path)], Reporter())
+
+
+def test_one_bad_package_leaves_the_cache_as_it_was(cache: PackageCache, tmp_path: Path) -> None:
+    good = built(tmp_path / "good", rpm("good", files={"/usr/x": "x"}))
+    bad = built(tmp_path / "bad", rpm("bad", files={"/usr/dev": device()}))
+    with pytest.raises(FetchError, match="bad"):
+        cache.add([good, bad], Reporter())
+    assert cache.find(good[0]) is None
+    assert not list((cache.store.path / "tmp").glob("strata*"))
+    assert cache.add([good], Reporter())
+    fsck(cache)
