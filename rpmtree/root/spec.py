@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -92,4 +93,28 @@ class FinishSpec:
     postprocess_script: Path | None = None
     #: The flattened treefile, stored in the image; None stores none.
     treefile_json: str | None = None
+    source_date_epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """Which files of packages are left out of a root."""
+
+    documentation: bool = True
+    #: As in %_install_langs; empty takes all languages.
+    languages: tuple[str, ...] = ()
+    #: Package name → expressions; a file of the package that matches one is left out.
+    removed: Mapping[str, tuple[re.Pattern[str], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RootSpec:
+    """How packages are put together; which packages is the solution's to say."""
+
+    files: FileFilter = FileFilter()
+    scripts: ScriptPolicy = ScriptPolicy()
+    opt_usrlocal: OptUsrLocal = OptUsrLocal.VAR
+    #: passwd and group entries of the previous commit, so that ids stay (treefile key `preserve-passwd`).
+    passwd: str = ""
+    group: str = ""
     source_date_epoch: int = 0

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Cached packages become a root: one tree, hard links under an overlay, the rpm database, scripts.
+
+What the finishing steps then make of it is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rpmtree import mounts
+from rpmtree.errors import ToolError
+from rpmtree.files import Root, remove_tree
+from rpmtree.ostree import objects, tree
+from rpmtree.ostree.store import Staging, Store
+from rpmtree.ostree.tree import Directory
+from rpmtree.pkgcache.cache import CachedPackage
+from rpmtree.pkgcache.paths import QUIETLY_SKIPPED
+from rpmtree.progress import Reporter, step
+from rpmtree.root import accounts
+from rpmtree.root.checkout import Checkout
+from rpmtree.root.merge import Merger
+from rpmtree.root.scriptlets import run_package_scripts
+from rpmtree.root.spec import OptUsrLocal, RootSpec
+from rpmtree.rpm import package as headers
+from rpmtree.rpm.database import write_database
+from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.package import Package
+from rpmtree.rpm.signatures import read_header_blob
+
+RPMDB = "usr/share/rpm"
+_USR_LOCAL = "usr/local"
+#: What scripts expect at the top of a root, where no package brings it.
+_TOP_LEVEL = {"dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "var": 0o755, "root": 0o700, "tmp": 0o1777}
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledRoot:
+    """A root that is mounted at `tree.path`: `base` below, changes in `upper`; packages in install order."""
+
+    tree: Root
+    base: Directory
+    upper: Path
+    packages: tuple[Package, ...]
+
+
+@contextmanager
+def assemble_root(
+    store: Store, work: Path, cached: Sequence[CachedPackage], spec: RootSpec, reporter: Reporter
+) -> Iterator[AssembledRoot]:
+    """Put the packages together below the directory `work`, and run their scripts.
+
+    The root is mounted inside the context alone; `upper` stays until the next run. `work` must be on the
+    store's file system. Raises ConflictError, ScriptletError, StoreError, ToolError.
+    """
+    packages = {found.nevra: _package(found) for found in cached}
+    _check_places(cached, spec)
+    database = work / "rpmdb"
+    remove_tree(database)
+    with step(reporter, "Writing the rpm database"):
+        order = write_database(
+            [package.header for package in packages.values()],
+            database,
+            install_langs=spec.files.languages,
+            documentation=spec.files.documentation,
+            source_date_epoch=spec.source_date_epoch,
+        ).order
+    with step(reporter, "Checking out"):
+        merged = _merge(store, [packages[nevra] for nevra in order], cached, spec)
+        lower = _check_out(store, work, merged)
+    with _overlay(work, lower) as (root, upper):
+        _prepare(root, database, spec)
+        ordered = tuple(packages[nevra] for nevra in order)
+        with step(reporter, "Running scripts"):
+            run_package_scripts(root, ordered, spec.scripts, reporter)
+        yield AssembledRoot(root, merged, upper, ordered)
+
+
+def _package(found: CachedPackage) -> Package:
+    return headers.from_header(read_header_blob(found.header))
+
+
+def _check_places(cached: Sequence[CachedPackage], spec: RootSpec) -> None:
+    """Refuse packages with files that an image has no place for."""
+    for found in cached:
+        if found.unsupported and found.nevra.name not in QUIETLY_SKIPPED:
+            raise ToolError(
+                f"{found.nevra} has files outside /usr, /etc, /boot, /opt and /var: {found.unsupported[0]}",
+                hint="exclude the package, or drop the files with remove-from-packages",
+            )
+
+
+def _merge(store: Store, packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec) -> Directory:
+    commits = {found.nevra: found.commit for found in cached}
+    merger = Merger(spec.files)
+    for package in packages:
+        found = commits[package.nevra]
+        package_tree = tree.load(store, found.tree, found.meta)
+        if spec.opt_usrlocal is OptUsrLocal.VAR:
+            _check_usr_local(package_tree, package.nevra)
+        merger.add(package, package_tree)
+    for name, mode in _TOP_LEVEL.items():
+        if name not in merger.root.files:
+            merger.root.make(name).meta = objects.dirmeta(mode)
+    return merger.root
+
+
+def _check_usr_local(package_tree: Directory, nevra: Nevra) -> None:
+    """Refuse files in /usr/local where that is a link into /var; bare directories are left out."""
+    local = package_tree.directory(_USR_LOCAL)
+    if local is None:
+        return
+    for path, directory in local.walk(_USR_LOCAL):
+        if directory.files:
+            raise ToolError(
+                f"{nevra} has files in /usr/local: /{path}/{min(directory.files)}",
+                hint="set opt-usrlocal: root or state-overlay, or exclude the package",
+            )
+    del package_tree.dirs["usr"].dirs["local"]
+
+
+def _check_out(store: Store, work: Path, merged: Directory) -> Path:
+    with Staging(store) as staging:
+        written = tree.write(staging, merged)
+        staging.publish()
+    checkout = Checkout(store, work / "lower")
+    checkout.update(merged, (written.tree, written.meta))
+    return checkout.path
+
+
+@contextmanager
+def _overlay(work: Path, lower: Path) -> Iterator[tuple[Root, Path]]:
+    upper, scratch, target = work / "upper", work / "overlay", work / "root"
+    for path in (upper, scratch, target):
+        remove_tree(path)
+        path.mkdir(mode=0o755)
+    mounts.enter_private_namespace()
+    with mounts.overlay(target, lower=lower, upper=upper, work=scratch):
+        root = Root(target)
+        try:
+            yield root, upper
+        finally:
+            root.close()
+
+
+def _prepare(root: Root, database: Path, spec: RootSpec) -> None:
+    """What scripts must find: the rpm database, /opt, the users of the previous commit."""
+    root.makedirs(RPMDB)
+    for file in sorted(database.iterdir()):
+        root.write(f"{RPMDB}/{file.name}", file.read_bytes(), 0o644)
+    remove_tree(database)
+    if not root.lexists("opt"):
+        root.makedirs("usr/lib/opt") if spec.opt_usrlocal is OptUsrLocal.VAR else None
+        root.symlink("usr/lib/opt", "opt") if root.is_dir("usr/lib/opt") else root.mkdir("opt")
+    _seed_accounts(root, spec)
+
+
+def _seed_accounts(root: Root, spec: RootSpec) -> None:
+    """Add the previous commit's users and groups, so that scripts find them and give out no new ids for them."""
+    if spec.passwd and root.exists("etc/passwd"):
+        users = accounts.parse_passwd(root.read_text("etc/passwd"))
+        root.write("etc/passwd", accounts.render(accounts.merge(users, accounts.parse_passwd(spec.passwd))))
+    if spec.group and root.exists("etc/group"):
+        groups = accounts.parse_group(root.read_text("etc/group"))
+        root.write("etc/group", accounts.render(accounts.merge(groups, accounts.parse_group(spec.group))))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tree that an overlay shows, from the tree below and the upper directory: only what changed is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+
+from rpmtree.errors import StoreError
+from rpmtree.ostree import objects
+from rpmtree.ostree.objects import FileMeta, Xattrs
+from rpmtree.ostree.store import Staging
+from rpmtree.ostree.tree import Directory
+
+_OVERLAY = "trusted.overlay."
+#: What a commit may hold, after rpm-ostree's filter; user.ima is stored under its effective name.
+_KEPT_XATTRS = {"security.capability": b"security.capability", "user.pax.flags": b"user.pax.flags",
+                "user.ima": b"security.ima"}  # fmt: skip
+
+
+def apply_upper(staging: Staging, base: Directory, upper: str, dropped: Callable[[str], None]) -> Directory:
+    """The tree of `base` with the changes in the overlay's upper directory; new files are staged.
+
+    The overlay must be unmounted, for staged files share their inodes with the upper directory, which is of
+    no further use. Devices, pipes and sockets are left out: `dropped` is called with the path of each.
+    Format: whiteouts are 0:0 character devices, `trusted.overlay.opaque` hides what is below
+    (Documentation/filesystems/overlayfs.rst). Raises StoreError.
+    """
+    try:
+        return _apply(staging, base, upper, "", dropped)
+    except OSError as error:
+        raise StoreError(f"can't read the changed tree at {upper}: {error.strerror or error}") from error
+
+
+def _apply(
+    staging: Staging, base: Directory | None, upper: str, path: str, dropped: Callable[[str], None]
+) -> Directory:
+    opaque = _xattr(upper, f"{_OVERLAY}opaque") == b"y"
+    result = Directory()
+    if base is not None and not opaque:
+        result.files, result.dirs = dict(base.files), dict(base.dirs)
+    info = os.lstat(upper)
+    result.meta = objects.dirmeta(info.st_mode, info.st_uid, info.st_gid, _kept_xattrs(upper))
+    with os.scandir(upper) as entries:
+        for entry in sorted(entries, key=lambda found: found.name):
+            below = f"{path}/{entry.name}"
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                previous = result.dirs.get(entry.name)
+                result.files.pop(entry.name, None)
+                result.dirs[entry.name] = _apply(staging, previous, entry.path, below, dropped)
+                continue
+            result.dirs.pop(entry.name, None)
+            if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
+                result.files[entry.name] = _stage(staging, entry.path, found)
+                continue
+            result.files.pop(entry.name, None)
+            if not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0):
+                dropped(below)
+    return result
+
+
+def _stage(staging: Staging, path: str, found: os.stat_result) -> bytes:
+    if stat.S_ISLNK(found.st_mode):
+        return staging.add_link(FileMeta(found.st_mode, found.st_uid, found.st_gid, os.readlink(path)))
+    xattrs = _kept_xattrs(path)
+    for name in os.listxattr(path, follow_symlinks=False):
+        if os.fsencode(name) not in dict(xattrs):
+            os.removexattr(path, name, follow_symlinks=False)
+    for key, value in xattrs:
+        if key == b"security.ima":
+            os.setxattr(path, key, value)
+    return staging.adopt(FileMeta(found.st_mode, found.st_uid, found.st_gid, xattrs=xattrs), path)
+
+
+def _kept_xattrs(path: str) -> Xattrs:
+    names = os.listxattr(path, follow_symlinks=False)
+    return tuple(
+        sorted((_KEPT_XATTRS[n], os.getxattr(path, n, follow_symlinks=False)) for n in names if n in _KEPT_XATTRS)
+    )
+
+
+def _xattr(path: str, name: str) -> bytes:
+    with suppress(OSError):
+        return os.getxattr(path, name, follow_symlinks=False)
+    return b""

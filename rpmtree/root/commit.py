@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A finished root becomes a commit: only what changed over the packages' own objects is read and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rpmtree.errors import ToolError
+from rpmtree.ostree import objects, tree
+from rpmtree.ostree.objects import Commit, Kind
+from rpmtree.ostree.store import Staging, Store
+from rpmtree.ostree.tree import Directory, Written
+from rpmtree.ostree.variant import Variant
+from rpmtree.progress import Reporter
+from rpmtree.root.assemble import AssembledRoot
+from rpmtree.root.changes import apply_upper
+from rpmtree.rpm.nevra import Nevra
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedRoot:
+    """A commit in the store, durable. `content` is what `ostree` calls the content checksum."""
+
+    checksum: bytes
+    commit: Commit
+    root: Directory
+    written: Written
+
+    @property
+    def content(self) -> str:
+        """The same for two commits of one tree (ostree_commit_get_content_checksum)."""
+        return hashlib.sha256((self.written.tree.hex() + self.written.meta.hex()).encode()).hexdigest()
+
+
+def commit_root(
+    store: Store,
+    assembled: AssembledRoot,
+    *,
+    metadata: Mapping[str, Variant],
+    bootable: bool,
+    parent: bytes | None,
+    timestamp: int,
+    reporter: Reporter,
+) -> CommittedRoot:
+    """Commit a root whose overlay is unmounted; /etc goes to /usr/etc. Raises StoreError, ToolError.
+
+    To `metadata` the package list is added and, if `bootable`, the kernel's version (ostree.linux).
+    """
+    dropped: list[str] = []
+    with Staging(store) as staging:
+        root = apply_upper(staging, assembled.base, str(assembled.upper), dropped.append)
+        _move_etc(root)
+        written = tree.write(staging, root)
+        found = {**metadata, **package_list([package.nevra for package in assembled.packages])}
+        if bootable:
+            found |= _kernel(root)
+        commit = Commit(written.tree, written.meta, timestamp, found, parent or b"")
+        checksum = staging.add_metadata(Kind.COMMIT, objects.commit(commit))
+        staging.publish()
+    for path in dropped:
+        reporter.warning(f"{path} is a device, a pipe or a socket, and not part of the image")
+    return CommittedRoot(checksum, commit, root, written)
+
+
+def package_list(packages: Sequence[Nevra]) -> dict[str, Variant]:
+    """The metadata by which `db list` and `db diff` know a commit's packages without its tree."""
+    rows = [(n.name, str(n.epoch), n.version, n.release, n.arch) for n in sorted(packages)]
+    return {"rpmostree.rpmdb.pkglist": Variant("a(sssss)", rows)}
+
+
+def _move_etc(root: Directory) -> None:
+    usr = root.make("usr")
+    if "etc" in usr.dirs or "etc" in usr.files:
+        raise ToolError("the tree has /usr/etc beside /etc", hint="a package or script made it; only /etc is wanted")
+    if "etc" in root.dirs:
+        usr.dirs["etc"] = root.dirs.pop("etc")
+
+
+def _kernel(root: Directory) -> dict[str, Variant]:
+    modules = root.directory("usr/lib/modules")
+    versions = [name for name, found in (modules.dirs if modules else {}).items() if "vmlinuz" in found.files]
+    if len(versions) != 1:
+        return {}
+    return {"ostree.bootable": Variant("b", True), "ostree.linux": Variant("s", versions[0])}

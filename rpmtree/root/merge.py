@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Many package trees become one. Works on trees in memory; nothing on disk is read but objects.
+
+Packages come in install order. As in rpm, a directory gets the mode of the last package that owns it,
+and two packages may own one path if they have the same file there. Links of one package lead the files
+of another, as on a running system, but never out of the tree.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Sequence
+
+from rpmtree.errors import ConflictError, ToolError
+from rpmtree.ostree.tree import Directory
+from rpmtree.pkgcache.paths import Fate, Placement, place
+from rpmtree.root.spec import FileFilter
+from rpmtree.rpm.package import File, Package
+
+_MAX_LINKS = 40
+
+
+def leaves_out(chosen: FileFilter, package: str, file: File) -> bool:
+    """Whether the file of the package is not installed."""
+    if file.is_doc and not chosen.documentation:
+        return True
+    if chosen.languages and file.lang and not _matches_language(file.lang, chosen.languages):
+        return True
+    return any(expression.search(file.path) for expression in chosen.removed.get(package, ()))
+
+
+def _matches_language(tags: str, languages: Sequence[str]) -> bool:
+    """Rpm's rule (lib/rpmfi.c, skipFiles): a tag that an installed language begins with."""
+    return any(tag and language.startswith(tag) for tag in tags.split("|") for language in languages)
+
+
+class Merger:
+    """Takes packages one by one into `root`."""
+
+    def __init__(self, file_filter: FileFilter) -> None:
+        self.root = Directory()
+        self._filter = file_filter
+        #: Links by their path in the tree.
+        self._links: dict[str, str] = {}
+        self._packages: list[Package] = []
+
+    def add(self, package: Package, tree: Directory) -> None:
+        """Take a package's tree, which is changed by it. Raises ConflictError, ToolError."""
+        skipped, owned = self._describe(package)
+        if skipped:
+            _drop(tree, skipped)
+        self._merge("", self.root, tree, package, owned)
+        self._packages.append(package)
+
+    def _describe(self, package: Package) -> tuple[list[str], set[str]]:
+        """Places of files that are left out, and of directories that the package owns; notes its links."""
+        skipped, owned = [], set()
+        filtering = not self._filter.documentation or self._filter.languages or package.name in self._filter.removed
+        for file in package.files:
+            kind = stat.S_IFMT(file.mode)
+            if kind == stat.S_IFREG and not filtering:
+                continue
+            placement = _place(file.path)
+            if placement.fate is not Fate.KEEP:
+                continue
+            if filtering and leaves_out(self._filter, package.name, file):
+                skipped.append(placement.path)
+            elif kind == stat.S_IFDIR:
+                owned.add(placement.path)
+            elif kind == stat.S_IFLNK:
+                self._links.setdefault(placement.path, file.target)
+        return skipped, owned
+
+    def _merge(self, path: str, into: Directory, tree: Directory, package: Package, owned: set[str]) -> None:
+        for name, checksum in tree.files.items():
+            present = into.files.get(name)
+            below = f"{path}/{name}" if path else name
+            if present is None and name not in into.dirs:
+                into.files[name] = checksum
+            elif present != checksum:
+                into.files[name] = self._settle(below, present, checksum, package)
+        for name, directory in tree.dirs.items():
+            below = f"{path}/{name}" if path else name
+            found = into.dirs.get(name)
+            if found is None:
+                if name in into.files:
+                    found = self._through_link(below, package)
+                else:
+                    into.dirs[name] = directory
+                    continue
+            if below in owned:
+                found.meta = directory.meta
+            self._merge(below, found, directory, package, owned)
+
+    def _settle(self, path: str, present: bytes | None, checksum: bytes, package: Package) -> bytes:
+        """Which of two different files stays: the later one, if they differ in no more than mode or owner."""
+        mine = _file_at(package, path)
+        for other in self._packages:
+            theirs = _file_at(other, path)
+            if theirs is None or mine is None:
+                continue
+            if present is None or (mine.digest, mine.target) != (theirs.digest, theirs.target):
+                raise ConflictError(
+                    f"/{path}",
+                    [str(other.nevra), str(package.nevra)],
+                    hint="exclude one of the packages, or name the file in remove-from-packages",
+                )
+        if present is None:
+            raise ConflictError(f"/{path}", ["an earlier package (a directory there)", str(package.nevra)])
+        return checksum
+
+    def _through_link(self, path: str, package: Package) -> Directory:
+        """The directory that the link at `path` leads to."""
+        target = self._resolve(path, 0)
+        if target is None:
+            raise ToolError(
+                f"{package.nevra} has files below /{path}, which is not a directory in the tree",
+                hint="it is a file or a link of another package",
+            )
+        return self.root.make(target)
+
+    def _resolve(self, path: str, depth: int) -> str | None:
+        """`path` with all links followed inside the tree; None where a file or a loop is in the way."""
+        done: list[str] = []
+        rest = path.split("/")[::-1]
+        while rest:
+            part = rest.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = done[:-1]
+                continue
+            here = "/".join([*done, part])
+            parent = self.root.directory("/".join(done))
+            if parent is None or part not in parent.files:
+                done.append(part)
+                continue
+            depth += 1
+            target = self._links.get(here)
+            if target is None or depth > _MAX_LINKS:
+                return None
+            if target.startswith("/"):
+                done = []
+            rest += target.split("/")[::-1]
+        resolved = "/".join(done)
+        return resolved if place(resolved).fate is Fate.KEEP else None
+
+
+def _place(path: str) -> Placement:
+    return place(path[1:])
+
+
+def _file_at(package: Package, path: str) -> File | None:
+    """The package's file that is placed at `path`."""
+    return next((file for file in package.files if not file.is_ghost and _place(file.path).path == path), None)
+
+
+def _drop(tree: Directory, paths: Iterable[str]) -> None:
+    """Take files out of a tree, and directories of the list that are empty then."""
+    for path in sorted(paths, reverse=True):
+        parent, _, name = path.rpartition("/")
+        directory = tree.directory(parent)
+        if directory is None:
+            continue
+        directory.files.pop(name, None)
+        below = directory.dirs.get(name)
+        if below is not None and not below.files and not below.dirs:
+            del directory.dirs[name]
