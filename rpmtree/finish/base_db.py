@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A second name for the rpm database, which keeps telling what the base held after packages are layered."""
+
+from __future__ import annotations
+
+from rpmtree.files import Root
+from rpmtree.finish.rpmdb_home import HOME
+from rpmtree.finish.tree import is_file
+from rpmtree.progress import Reporter
+from rpmtree.root.spec import FinishSpec
+
+BASE_DB = "usr/lib/sysimage/rpm-ostree-base-db"
+
+
+def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
+    """Link the database's files under BASE_DB, in the place of an older copy."""
+    root.remove(BASE_DB)
+    root.makedirs(BASE_DB)
+    for name in root.listdir(HOME):
+        if is_file(root, f"{HOME}/{name}"):
+            root.link(f"{HOME}/{name}", f"{BASE_DB}/{name}")
