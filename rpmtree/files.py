@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from rpmtree.errors import BusyError, StoreError
 
@@ -138,7 +139,12 @@ class Root:
 
         A new inode is made, so that no other name of the old one changes.
         """
-        content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+        with self.replacing(path, mode) as file:
+            file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+
+    @contextmanager
+    def replacing(self, path: str, mode: int | None = None) -> Iterator[BinaryIO]:
+        """A new file to write to, which takes the place of `path` if the body ends well; see `write`."""
         with self.parent(path) as (fd, name):
             if mode is None:
                 mode = _mode_of(fd, name, 0o644)
@@ -146,7 +152,7 @@ class Root:
             out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd)
             try:
                 with os.fdopen(out, "wb") as file:
-                    file.write(content)
+                    yield file
                     os.fchmod(file.fileno(), mode)
                 os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
             except BaseException:
@@ -279,10 +285,10 @@ def sync_filesystem(fd: int) -> None:
 
 def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     """Replace `path` durably: when this returns, a crash can't bring the old content back."""
-    with Root(path.parent) as parent:
-        parent.write(path.name, data, mode)
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
+    with Root(path.parent) as parent, parent.replacing(path.name, mode) as file:
+        file.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())  # before the rename, or a crash could leave the new name without content
     fsync_directory(path.parent)
 
 

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# `make help` lists what there is. Everything is made below build/ and .venv/, and nothing outside the tree but packages.
+
+MAKEFLAGS += --no-print-directory
+python := .venv/bin/python
+# Files stay together on one worker, so that what a file's tests share is made once.
+pytest := $(python) -m pytest -q -n 2 --dist loadfile
+
+.PHONY: help setup distro demo test check bench clean-room container clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## install what is missing and make .venv; quick when nothing is to be done
+	@scripts/setup
+
+distro: setup ## make the embedded distributions in build/distro
+ifneq ($(shell command -v apt-get),)
+	@$(python) -m tests.distro
+endif # Fedora has RPMs of its own
+
+demo: distro ## compose Granite 12 (on Fedora: Fedora) into build/demo/repo and show it
+	@scripts/demo
+
+check: setup ## lint, types, architecture, unit tests: under a minute
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+	$(python) -m mypy
+	$(pytest) tests/unit tests/test_architecture.py
+
+test: setup distro check ## all tests
+	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py
+
+bench: distro ## measure against dnf and ostree; figures go to build/bench.json
+	$(python) -m benchmarks.compose
+
+clean-room: ## setup, demo and test on a fresh clone in a clean Debian root, with their times
+	scripts/clean-room
+
+container: ## build the container image on a Debian base and run compose in it
+	scripts/container
+
+clean: ## remove build/ and caches; .venv stays
+	rm -rf --one-file-system build .mypy_cache .ruff_cache .pytest_cache .hypothesis

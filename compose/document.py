@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A YAML or JSON file as a tree of plain values that know their line and column.
+
+Limits on bytes, nesting and nodes hold while reading. Which keys a document may have is left to `compose.validate`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+from compose.json_reader import JsonReader
+from compose.nodes import Builder, Limits, Lines, Node
+from compose.yaml_reader import YamlReader
+from rpmtree.errors import ConfigError, Place
+
+YAML_ENDINGS = (".yaml", ".yml")
+
+
+def is_json(file: str) -> bool:
+    """Whether a document of that name is read as JSON: everything is that does not end as YAML does."""
+    return not file.endswith(YAML_ENDINGS)
+
+
+def read(file: str, *, limits: Limits | None = None, place: Place | None = None) -> Node:
+    """The document in `file`; `place` is where another document names it. Raises ConfigError."""
+    limits = limits or Limits()
+    return parse(_read_regular(file, limits.size, place), file, limits=limits)
+
+
+def parse(data: bytes, file: str, *, limits: Limits | None = None) -> Node:
+    """The document in `data`; `file` decides between YAML and JSON, and goes into places. Raises ConfigError."""
+    limits = limits or Limits()
+    if len(data) > limits.size:
+        raise ConfigError(f"larger than {limits.size} bytes", place=Place(file))
+    text = _decode(data, file)
+    builder = Builder(file, limits)
+    return JsonReader(text, builder).document() if is_json(file) else YamlReader(text, builder).document()
+
+
+def check_regular(file: str, place: Place | None) -> os.stat_result:
+    """The status of a regular file. Raises ConfigError for anything else, without opening it."""
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise ConfigError(f"can't read {file!r}: {reason}", place=place or Place(file)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"{file} is not a regular file", place=place or Place(file))
+    return status
+
+
+def _read_regular(file: str, size: int, place: Place | None) -> bytes:
+    check_regular(file, place)
+    try:
+        # The file may have been replaced since: O_NONBLOCK so that a FIFO can't hang us.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        with open(fd, "rb") as stream:
+            return stream.read(size + 1)
+    except OSError as error:
+        raise ConfigError(f"can't read {file}: {error.strerror}", place=place or Place(file)) from error
+
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _decode(data: bytes, file: str) -> str:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", errors="replace")
+        raise ConfigError("not UTF-8", place=Lines(before, file).place(len(before))) from error
+    text = text.removeprefix("\ufeff")
+    if found := _FORBIDDEN.search(text):
+        place = Lines(text, file).place(found.start())
+        raise ConfigError(f"control character U+{ord(found.group()):04X}", place=place)
+    return text

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A treefile from disk: included files merged, variables put in, checked as a whole.
+
+`load` is what the commands call. It reads files and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from compose.include import read_all
+from compose.layer import Externals, Layer, Surroundings
+from compose.merge import merge, merge_externals
+from compose.nodes import Node, below
+from compose.problems import Notice, Problem, refuse
+from compose.texts import check_ref
+from compose.treefile import CheckGroups, CheckPasswd, Extra, Treefile, kebab
+from compose.variables import UndefinedVariable, Value, substitute
+from compose.versioning import next_version
+from rpmtree.errors import ConfigError, Place
+from rpmtree.root.spec import BootLocation
+
+_SUBSTITUTED = tuple(name for name, field in Treefile.model_fields.items() if Extra.SUBSTITUTED in field.metadata)
+
+_ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+
+#: What `container: true` means for other keys, whatever they say themselves.
+_CONTAINER: dict[str, Any] = {
+    "boot_location": BootLocation.MODULES,
+    "selinux": False,
+    "tmp_is_dir": True,
+    "preserve_passwd": False,
+    "check_passwd": CheckPasswd(type="none"),
+    "check_groups": CheckGroups(type="none"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTreefile:
+    """A treefile that is complete: nothing in it refers to another file but `externals`."""
+
+    treefile: Treefile
+    externals: Externals
+    warnings: tuple[Notice, ...]
+    #: The files that were read, the named one last.
+    files: tuple[Path, ...]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The flattened document, as `--print-only` shows it."""
+        return self.treefile.to_json()
+
+    def to_text(self) -> str:
+        """The same as text: what is printed, and stored in the image."""
+        return self.treefile.to_text()
+
+
+def load(path: Path, *, basearch: str, confine: Path | None = None) -> LoadedTreefile:
+    """Read the treefile at `path` for `basearch` (as dnf calls it).
+
+    With `confine`, every file that it names must be below that directory, links resolved; without it a treefile may
+    name any regular file, as rpm-ostree's may. Raises ConfigError, and NotSupportedYet where the only thing wrong is
+    a key that nothing acts on yet.
+    """
+    layers = read_all(str(path), Surroundings(basearch, confine))
+    treefile = merge([layer.treefile for layer in layers])
+    if treefile.basearch not in (None, basearch):
+        message = f"Invalid basearch {treefile.basearch} on {basearch}: cross-composes are not supported"
+        raise ConfigError(message, place=_place(layers, "basearch"))
+    treefile, problems = _substituted(treefile, layers, basearch)
+    refuse(problems)
+    refuse(_contradictions(treefile, layers))
+    if treefile.container:
+        treefile = treefile.model_copy(update=_CONTAINER)
+    return LoadedTreefile(
+        treefile,
+        _used(merge_externals([layer.externals for layer in layers]), treefile),
+        tuple(notice for layer in layers for notice in (*layer.notices, *_deprecated(layer))),
+        tuple(Path(layer.file) for layer in layers),
+    )
+
+
+def _used(externals: Externals, treefile: Treefile) -> Externals:
+    """Without the files of a check that an including file turned into one of another type."""
+    return replace(
+        externals,
+        passwd=externals.passwd if treefile.check_passwd.type == "file" else None,
+        group=externals.group if treefile.check_groups.type == "file" else None,
+    )
+
+
+def _place(layers: Sequence[Layer], key: str, *steps: str) -> Place:
+    """Where the value that won stands: in the last layer that has it."""
+    for layer in reversed(layers):
+        node: Node | None = layer.node
+        for step in (key, *steps):
+            node = below(node, step) if node else None
+        if node:
+            return node.place
+    return Place(layers[-1].file)
+
+
+def _substituted(treefile: Treefile, layers: Sequence[Layer], basearch: str) -> tuple[Treefile, list[Problem]]:
+    variables: dict[str, Value] = dict(treefile.variables)
+    variables["basearch"] = basearch
+    if treefile.releasever is not None:
+        variables["releasever"] = treefile.releasever
+    problems: list[Problem] = []
+
+    def put_in(value: Any, key: str, *steps: str) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return substitute(value, variables)
+        except UndefinedVariable as error:
+            problems.append(Problem(f"{key}: {error}", _place(layers, key, *steps), error.hint))
+            return value
+
+    update: dict[str, Any] = {}
+    for name in _SUBSTITUTED:
+        if name in treefile.model_fields_set:
+            key, value = kebab(name), getattr(treefile, name)
+            if isinstance(value, dict):
+                update[name] = {item: put_in(text, key, item) for item, text in value.items()}
+            else:
+                update[name] = put_in(value, key)
+    return treefile.model_copy(update=update), problems
+
+
+def _contradictions(treefile: Treefile, layers: Sequence[Layer]) -> list[Problem]:
+    """What no key alone shows to be wrong."""
+    problems = []
+    if treefile.units and not treefile.machineid_compat:
+        message = "'units' directive is incompatible with machineid-compat = false"
+        problems.append(Problem(message, _place(layers, "units")))
+    if treefile.ref is not None:
+        try:
+            check_ref(treefile.ref)
+        except ValueError as error:
+            problems.append(Problem(f"ref: {error}", _place(layers, "ref")))
+    if treefile.automatic_version_prefix is not None:
+        try:
+            next_version(treefile.automatic_version_prefix, treefile.automatic_version_suffix, None, _ANY_DAY)
+        except ValueError as error:
+            key = "automatic-version-prefix"
+            problems.append(Problem(f"{key}: {error}", _place(layers, key)))
+    return problems
+
+
+def _deprecated(layer: Layer) -> list[Notice]:
+    if "initramfs_args" not in layer.treefile.model_fields_set:
+        return []
+    hint = "add a file below /usr/lib/dracut/dracut.conf.d instead"
+    return [Notice("initramfs-args is deprecated", layer.place("initramfs-args"), hint)]

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Plain values that know their line and column, and the limits within which they are made.
+
+Reading text into them is left to `compose.yaml_reader` and `compose.json_reader`, files to `compose.document`.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from rpmtree.errors import ConfigError, Place
+
+Scalar = str | int | float | bool | None
+Plain = Scalar | list["Plain"] | dict[str, "Plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a document may be: bytes, levels of nesting, values (a mapping's keys count too)."""
+
+    size: int = 1024 * 1024
+    depth: int = 64
+    nodes: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and where it stands; `keys` says where each key of a mapping stands."""
+
+    value: Scalar | tuple[Node, ...] | Mapping[str, Node]
+    place: Place
+    keys: Mapping[str, Place] = field(default_factory=dict)
+
+
+def plain(node: Node) -> Plain:
+    """The value without its places."""
+    value = node.value
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def below(node: Node, step: str | int) -> Node | None:
+    """The value of a key, or the item at an index; None where there is no such thing."""
+    if isinstance(step, str):
+        return node.value.get(step) if isinstance(node.value, Mapping) else None
+    return node.value[step] if isinstance(node.value, tuple) and 0 <= step < len(node.value) else None
+
+
+class Lines:
+    """Places of offsets into a text."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._text = text
+        self._file = file
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer("\n", self._text))]
+
+    def place(self, offset: int) -> Place:
+        """Line and column of the character at `offset`."""
+        line = bisect_right(self._starts, offset)
+        return Place(self._file, line, offset - self._starts[line - 1] + 1)
+
+
+class Builder:
+    """Makes nodes within the limits; what both formats have in common."""
+
+    def __init__(self, file: str, limits: Limits) -> None:
+        self.file = file
+        self._limits = limits
+        self._left = limits.nodes
+
+    def spend(self, nodes: int, depth: int, place: Place) -> None:
+        """Take `nodes` values that reach down to `depth` from what is allowed."""
+        if depth > self._limits.depth:
+            raise ConfigError(f"nested deeper than {self._limits.depth} levels", place=place)
+        self._left -= nodes
+        if self._left < 0:
+            hint = "aliases count as often as they are used"
+            raise ConfigError(f"more than {self._limits.nodes} values", place=place, hint=hint)
+
+    def scalar(self, value: Scalar, place: Place) -> Node:
+        """A scalar that can be written out again, and given to C. Raises ConfigError."""
+        if isinstance(value, str) and "\0" in value:
+            raise ConfigError("a text contains a NUL", place=place)
+        # A decoder lets half of a surrogate pair through, which nothing can write out again.
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise ConfigError("a text contains half of a surrogate pair", place=place)
+        return Node(value, place)
+
+    def integer(self, text: str, place: Place) -> int:
+        """The number that decimal digits stand for. Raises ConfigError."""
+        # The length is checked first, since reading a very long number takes quadratic time.
+        if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+            raise ConfigError(
+                "the number does not fit in 64 bits", place=place, hint="write it in quotes if it is text"
+            )
+        return int(text)
+
+    def mapping(self, pairs: Iterable[tuple[str, Place, Node]], place: Place) -> Node:
+        """A mapping whose keys are unique. Raises ConfigError."""
+        values: dict[str, Node] = {}
+        keys: dict[str, Place] = {}
+        for key, where, value in pairs:
+            if key in keys:
+                raise ConfigError(f"duplicate key {key!r}", place=where, hint=f"it stands at {keys[key]} already")
+            values[key] = value
+            keys[key] = where
+        return Node(values, place, keys)
+
+
+def measure(node: Node) -> tuple[int, int]:
+    """How many values a node holds, itself and keys included, and how many levels it spans."""
+    if isinstance(node.value, tuple):
+        inner = [measure(item) for item in node.value]
+    elif isinstance(node.value, Mapping):
+        inner = [(size + 1, levels) for size, levels in map(measure, node.value.values())]
+    else:
+        return 1, 0
+    return 1 + sum(size for size, _ in inner), 1 + max((levels for _, levels in inner), default=0)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A composed commit goes from the workspace into the repository that the user named."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+from rpmtree.errors import ConfigError
+from rpmtree.ostree.refs import write_refs
+from rpmtree.ostree.repo import Repository
+from rpmtree.ostree.store import Store
+from rpmtree.ostree.transfer import link_commit
+from rpmtree.root.commit import CommittedRoot
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many objects the repository has, and how many the commit brought, as rpm-ostree counts them."""
+
+    metadata_total: int
+    metadata_written: int
+    content_total: int
+    content_written: int
+
+
+def check_target(repo: Repository) -> None:
+    """Refuse a repository of a mode that can't hold a composed commit. Raises ConfigError."""
+    if repo.mode not in ("bare", "bare-user", "archive"):
+        raise ConfigError(
+            f"{repo.path} is of mode {repo.mode}, which can't hold owners and capabilities",
+            hint="use a repository of mode archive, bare or bare-user",
+        )
+
+
+def publish(repo: Repository, source: Store, committed: CommittedRoot, ref: str | None) -> Figures:
+    """Copy the commit and then, if `ref` is given, move the branch; durable when it returns. Raises StoreError."""
+    before = repo.statistics()
+    if not _link(repo, source, committed):
+        repo.pull_commit(source.path, committed.checksum)
+    after = repo.statistics()
+    if ref is not None:
+        write_refs(repo.path, {ref: committed.checksum})
+    return Figures(after[0], after[0] - before[0], after[1], after[1] - before[1])
+
+
+def _link(repo: Repository, source: Store, committed: CommittedRoot) -> bool:
+    """Link the objects where that is possible: into a `bare` repository on the same file system."""
+    if repo.mode != "bare":
+        return False
+    try:
+        link_commit(source, Store(repo.path), committed.checksum, committed.root, committed.written)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EMLINK):
+            return False
+        raise
+    return True
