@@ -32,8 +32,8 @@ def printable(text: str) -> str:
 class Console(Reporter):
     """Plain lines for a pipe or a file; also the base of what a terminal gets.
 
-    A step has a line when it starts and an indented one with its figures when it ends. `quiet` keeps
-    warnings and drops the rest. `color` is about the words warning, error and hint alone.
+    A step has one line, begun when it starts and ended with its figures; what is said meanwhile breaks it.
+    `quiet` keeps warnings and drops the rest. `color` is about the words warning, error and hint alone.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Console(Reporter):
         self._color = color
         self._clock = clock
         self._started = self._shown = 0.0
+        self._line_begun = False
 
     def close(self) -> None:
         """Take back what is drawn only for the moment."""
@@ -52,10 +53,12 @@ class Console(Reporter):
         """Write `text` as lines of its own, the first one after `label: `."""
         if label:
             label = f"\x1b[{style}m{label}:\x1b[0m " if self._color and style else f"{label}: "
-        self.write(f"{label}{printable(text)}\n")
+        broken = "\n" if self._line_begun else ""
+        self._line_begun = False
+        self.write(f"{broken}{label}{printable(text)}\n")
 
     def write(self, text: str) -> None:
-        """Write finished lines to the stream."""
+        """Write to the stream, at once."""
         if self._stream is not None:
             with suppress(OSError, ValueError):
                 self._stream.write(text)
@@ -65,12 +68,16 @@ class Console(Reporter):
         """Say what begins."""
         self._started = self._shown = self._clock()
         if not self._quiet:
-            self.line(name)
+            self.write(f"{printable(name)}... ")
+            self._line_begun = True
 
     def step_done(self, name: str, summary: str) -> None:
         """Say what came of it and how long it took."""
-        if not self._quiet:
-            self.line(f"  {self.figures(summary)}")
+        if self._quiet:
+            return
+        figures = printable(self.figures(summary))
+        self.write(f"{figures}\n" if self._line_begun else f"  {figures}\n")
+        self._line_begun = False
 
     def figures(self, summary: str) -> str:
         """The summary of the present step with its duration in seconds."""

@@ -36,8 +36,7 @@ class Store:
 
     def object_path(self, kind: Kind, checksum: bytes) -> str:
         """Where an object is, if it is there."""
-        name = checksum.hex()
-        return f"{self._objects}/{name[:2]}/{name[2:]}.{kind.value}"
+        return f"{self._objects}/{_name(kind, checksum)}"
 
     def has(self, kind: Kind, checksum: bytes) -> bool:
         """Whether the object is there."""
@@ -65,15 +64,18 @@ class Staging:
     """Objects written beside a store; `publish` makes them durable, then gives them their names.
 
     Several processes may fill one staging directory; the one that made it publishes or discards it.
+    Like a store it has 256 directories: in one large directory each new file costs twice as much (ext4).
     """
 
     def __init__(self, store: Store, directory: Path | None = None) -> None:
         self.store = store
         self._made = directory is None
         self.directory = directory or store.path / "tmp" / f"{_STAGING}{secrets.token_hex(8)}"
+        self._prefix = f"{self.directory}/"
         if self._made:
             self.directory.mkdir(mode=0o700)
-        self._prefix = f"{self.directory}/"
+            for number in range(256):
+                os.mkdir(f"{self._prefix}{number:02x}")
 
     def __enter__(self) -> Staging:
         return self
@@ -84,7 +86,7 @@ class Staging:
 
     def path_of(self, kind: Kind, checksum: bytes) -> str | None:
         """Where an object can be read, staged or stored; None if it is in neither place."""
-        staged = f"{self._prefix}{checksum.hex()}.{kind.value}"
+        staged = self._prefix + _name(kind, checksum)
         if os.path.lexists(staged):
             return staged
         stored = self.store.object_path(kind, checksum)
@@ -94,7 +96,7 @@ class Staging:
         """Stage a dirtree, dirmeta or commit; gives its checksum."""
         checksum = hashlib.sha256(data).digest()
         if not self.store.has(kind, checksum):
-            self._create(f"{checksum.hex()}.{kind.value}", (data,), 0o644, ())
+            self._create(_name(kind, checksum), (data,), 0o644, ())
         return checksum
 
     def add_link(self, meta: FileMeta) -> bytes:
@@ -102,7 +104,7 @@ class Staging:
         checksum = hashlib.sha256(objects.file_header(meta)).digest()
         if self.store.has(Kind.FILE, checksum):
             return checksum
-        path = f"{self._prefix}{checksum.hex()}.file"
+        path = self._prefix + _name(Kind.FILE, checksum)
         try:
             os.symlink(meta.target, path)
         except FileExistsError:
@@ -116,13 +118,13 @@ class Staging:
         digest.update(data)
         checksum = digest.digest()
         if not self.store.has(Kind.FILE, checksum):
-            self._create_file(f"{checksum.hex()}.file", (data,), meta)
+            self._create_file(_name(Kind.FILE, checksum), (data,), meta)
         return checksum
 
     def add_stream(self, meta: FileMeta, read: Callable[[int], bytes]) -> bytes:
         """Stage a regular file whose content comes in pieces, `read(limit)` until b""; gives its checksum."""
         digest = hashlib.sha256(objects.file_header(meta))
-        temporary = f"incoming-{secrets.token_hex(8)}"
+        temporary = f"00/incoming-{secrets.token_hex(8)}"
 
         def pieces() -> Iterable[bytes]:
             while data := read(_CHUNK):
@@ -131,7 +133,7 @@ class Staging:
 
         self._create_file(temporary, pieces(), meta)
         checksum = digest.digest()
-        os.rename(f"{self._prefix}{temporary}", f"{self._prefix}{checksum.hex()}.file")
+        os.rename(self._prefix + temporary, self._prefix + _name(Kind.FILE, checksum))
         return checksum
 
     def adopt(self, meta: FileMeta, source: str) -> bytes:
@@ -145,7 +147,7 @@ class Staging:
                 digest.update(data)
         checksum = digest.digest()
         if not self.store.has(Kind.FILE, checksum):
-            path = f"{self._prefix}{checksum.hex()}.file"
+            path = self._prefix + _name(Kind.FILE, checksum)
             try:
                 os.link(source, path)
             except FileExistsError:
@@ -170,19 +172,28 @@ class Staging:
 
         After it returns, and not before, a reference may name them. Raises StoreError.
         """
-        names = sorted(os.listdir(self.directory), key=_rank)
+        names = [
+            f"{directory}/{name}"
+            for directory in sorted(os.listdir(self.directory))
+            for name in sorted(os.listdir(self._prefix + directory))
+        ]
         if not names:
             return 0
         self.sync()
-        for name in names:
-            target = f"{self.store.path}/objects/{name[:2]}"
-            try:
-                os.rename(f"{self._prefix}{name}", f"{target}/{name[2:]}")
-            except FileNotFoundError:
-                os.makedirs(target, exist_ok=True)
-                os.rename(f"{self._prefix}{name}", f"{target}/{name[2:]}")
+        for suffix in _ORDER:
+            for name in names:
+                if name.endswith(suffix):
+                    self._rename(name)
         self.sync()
         return len(names)
+
+    def _rename(self, name: str) -> None:
+        target = f"{self.store.path}/objects/{name}"
+        try:
+            os.rename(self._prefix + name, target)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(self._prefix + name, target)
 
     def _create_file(self, name: str, pieces: Iterable[bytes], meta: FileMeta) -> None:
         self._create(name, pieces, stat.S_IMODE(meta.mode), meta.xattrs, (meta.uid, meta.gid))
@@ -229,8 +240,10 @@ def _dress(path: str, meta: FileMeta) -> None:
     os.utime(path, (0, 0), follow_symlinks=False)
 
 
-def _rank(name: str) -> tuple[int, str]:
-    return _ORDER.index(name[64:]), name
+def _name(kind: Kind, checksum: bytes) -> str:
+    """An object's path below `objects` or a staging directory."""
+    name = checksum.hex()
+    return f"{name[:2]}/{name[2:]}.{kind.value}"
 
 
 def _store_error(path: Path, error: OSError) -> StoreError:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -185,16 +186,18 @@ def pids_limit(limit: int = MAX_PIDS) -> Iterator[Path | None]:
 
 def _make_cgroup(limit: int) -> Path | None:
     for parent in _cgroup_parents():
-        group = parent / f"strata-{os.getpid()}"
         try:
-            group.mkdir(exist_ok=True)
+            group = Path(tempfile.mkdtemp(prefix="strata-", dir=parent))
+        except OSError:
+            continue
+        try:
             # Not created if missing: on a tmpfs among version 1 hierarchies that would make a plain file.
             with open(os.open(group / "pids.max", os.O_WRONLY), "w", encoding="ascii") as file:
                 file.write(f"{limit}\n")
         except OSError:
             _remove_cgroup(group)
-            continue
-        return group
+        else:
+            return group
     return None
 
 

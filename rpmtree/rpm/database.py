@@ -21,8 +21,9 @@ from typing import Any
 from rpmtree import command
 from rpmtree.errors import CommandFailed, StoreError
 from rpmtree.files import remove_tree
+from rpmtree.rpm.filestates import left_out
 from rpmtree.rpm.nevra import Nevra
-from rpmtree.rpm.package import nevra_of
+from rpmtree.rpm.package import files_of, nevra_of
 from rpmtree.rpm.signatures import read_header_blob
 
 DATABASE_FILE = "rpmdb.sqlite"
@@ -56,13 +57,14 @@ def write_database(
     twice = [str(name) for name, count in Counter(names).items() if count > 1]
     if twice:
         raise StoreError(f"a package is to be recorded twice: {', '.join(twice)}")
-    frames = b"".join(len(header).to_bytes(8, "big") + header for _, header in by_name)
+    states = (_states(header, install_langs, documentation) for _, header in by_name)
+    parts = (part for (_, header), state in zip(by_name, states, strict=True) for part in (header, state))
+    frames = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     work = Path(tempfile.mkdtemp(prefix=".rpmdb-", dir=directory.parent))
     try:
         (work / "db").mkdir()
         (work / "db").chmod(0o755)
-        langs = ":".join(sorted(install_langs)) or "all"
-        answer = _run_worker(work, langs, documentation, source_date_epoch, frames)
+        answer = _run_worker(work, source_date_epoch, frames)
         if answer["problems"] or answer["written"] != len(names):
             raise StoreError(
                 f"the rpm database holds {answer['written']} of {len(names)} packages",
@@ -102,9 +104,18 @@ def read_database_headers(directory: Path) -> list[bytes]:
         raise StoreError(f"the rpm database {path} is damaged: {error}") from error
 
 
-def _run_worker(root: Path, langs: str, documentation: bool, epoch: int, frames: bytes) -> Any:
+def _states(header: bytes, install_langs: Sequence[str], documentation: bool) -> bytes:
+    """The state of each file as rpm numbers it (0 normal, 2 not installed); empty where all are normal."""
+    if documentation and not install_langs:
+        return b""
+    files = files_of(read_header_blob(header))
+    out = left_out(files, install_langs=install_langs, documentation=documentation)
+    return bytes(2 if file.path in out else 0 for file in files) if out else b""
+
+
+def _run_worker(root: Path, epoch: int, frames: bytes) -> Any:
     worker = Path(__file__).with_name("database_worker.py")
-    argv = [sys.executable, "-I", str(worker), str(root.absolute()), langs, str(int(documentation))]
+    argv = [sys.executable, "-I", str(worker), str(root.absolute())]
     try:
         done = command.run(argv, stdin=frames, env={"SOURCE_DATE_EPOCH": str(epoch)}, cwd=root)
     except CommandFailed as error:

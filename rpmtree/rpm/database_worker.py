@@ -4,12 +4,12 @@
 A process of its own, since rpm keeps macros and a root directory for the whole process, takes chroot(2), and gives
 back little of the memory it takes. It imports nothing of ours, so that it starts fast wherever it lies.
 
-    database_worker.py ROOT LANGS DOCUMENTATION < frames > answer
+    database_worker.py ROOT < frames > answer
 
-ROOT is a directory that is empty but for an empty "db"; the database is written into that. LANGS is rpm's
-`_install_langs` ("all", or names with colons between); DOCUMENTATION is 0 or 1. A frame is a length (8 bytes, big
-endian) and a header as rpm.hdr.unload() gives it. The answer is JSON: {"order": places of the headers in the input,
-in rpm's install order, "written": how many packages the database holds, "problems": texts}.
+ROOT is a directory that is empty but for an empty "db"; the database is written into that. Frames are a length
+(8 bytes, big endian) and as many bytes; two make a package: the header as rpm.hdr.unload() gives it, and a byte for
+the state of each of its files, or none where all are normal. The answer is JSON: {"order": places of the packages in
+the input, in rpm's install order, "written": how many the database holds, "problems": texts}.
 """
 
 from __future__ import annotations
@@ -34,24 +34,20 @@ _SIGNATURE_TAGS = {257: 1000, 259: 1002, 261: 1004, 262: 1005, 1046: 1007}
 _WIDTHS = {3: 2, 4: 4, 5: 8}
 
 
-def main(root: str, langs: str, documentation: str) -> None:
+def main(root: str) -> None:
     """Do what the module says."""
     os.umask(0o022)
-    headers = list(_frames(sys.stdin.buffer))
-    for name, value in {
-        "_dbpath": "/db",
-        "_db_backend": "sqlite",
-        "_pkgverify_level": "none",  # payloads were verified when they were imported
-        "_install_langs": langs,
-        "_netsharedpath": "%{nil}",
-        "_excludedocs": "%{nil}",
-    }.items():
+    frames = list(_frames(sys.stdin.buffer))
+    headers, states = frames[0::2], frames[1::2]
+    # Payloads were verified when they were imported. The rest is what the host's configuration could change.
+    for name, value in {"_dbpath": "/db", "_db_backend": "sqlite", "_pkgverify_level": "none"}.items():
         rpm.addMacro(name, value)
     transaction = rpm.TransactionSet(root)
     transaction.setVSFlags(-1)
-    flags = rpm.RPMTRANS_FLAG_JUSTDB | rpm.RPMTRANS_FLAG_NOSCRIPTS | rpm.RPMTRANS_FLAG_NOTRIGGERS
-    flags |= rpm.RPMTRANS_FLAG_NOPLUGINS | rpm.RPMTRANS_FLAG_NOCONTEXTS
-    transaction.setFlags(flags if documentation == "1" else flags | rpm.RPMTRANS_FLAG_NODOCS)
+    transaction.setFlags(
+        rpm.RPMTRANS_FLAG_JUSTDB | rpm.RPMTRANS_FLAG_NOSCRIPTS | rpm.RPMTRANS_FLAG_NOTRIGGERS
+        | rpm.RPMTRANS_FLAG_NOPLUGINS | rpm.RPMTRANS_FLAG_NOCONTEXTS
+    )  # fmt: skip
     # File conflicts are the assembly's to find; the other filters concern the host, which has no say here.
     transaction.setProbFilter(
         rpm.RPMPROB_FILTER_IGNOREARCH | rpm.RPMPROB_FILTER_IGNOREOS | rpm.RPMPROB_FILTER_DISKSPACE
@@ -62,9 +58,9 @@ def main(root: str, langs: str, documentation: str) -> None:
         transaction.addInstall(rpm.hdr(blob), number, "i")
     transaction.order()
     order = [element.Key() for element in transaction]
-    problems = transaction.run(_Opener(headers), "")
+    problems = transaction.run(_Opener(headers), "") if headers else transaction.initDB()
     transaction.closeDB()
-    written = _settle(Path(root, "db"))
+    written = _settle(Path(root, "db"), [states[number] for number in order])
     json.dump({"order": order, "written": written, "problems": [text for text, _ in problems or ()]}, sys.stdout)
 
 
@@ -134,16 +130,34 @@ def _header(values: list[Any]) -> bytes:
     return _MAGIC + struct.pack(">II", count, len(data) + 16) + region + index + data + trailer
 
 
-def _settle(directory: Path) -> int:
-    """Leave one file that a read-only file system can serve; gives the number of packages in it."""
+def _settle(directory: Path, states: list[bytes]) -> int:
+    """Record file states, and leave one file that a read-only file system can serve; gives the count of packages.
+
+    `states` are in the order of installation. rpm decides about languages and documentation while it unpacks,
+    so that without unpacking it takes all files for installed.
+    """
     connection = sqlite3.connect(directory / "rpmdb.sqlite")
+    rows = connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum").fetchall()
+    if len(rows) == len(states):
+        changed = [(_with_states(blob, new), hnum) for (hnum, blob), new in zip(rows, states, strict=True) if new]
+        connection.executemany("UPDATE Packages SET blob = ? WHERE hnum = ?", changed)
+        connection.commit()
     connection.execute("PRAGMA journal_mode=delete")
-    (count,) = connection.execute("SELECT count(*) FROM Packages").fetchone()
     connection.close()
     for path in directory.iterdir():
         if path.name != "rpmdb.sqlite":
             path.unlink()
-    return int(count)
+    return len(rows)
+
+
+def _with_states(blob: bytes, states: bytes) -> bytes:
+    """The header with `states` in the place of those that rpm recorded."""
+    count, _ = struct.unpack_from(">II", blob)
+    for tag, _, offset, items in struct.iter_unpack(">IIII", blob[8 : 8 + count * 16]):
+        if tag == rpm.RPMTAG_FILESTATES and items == len(states):
+            start = 8 + count * 16 + offset
+            return blob[:start] + states + blob[start + items :]
+    raise ValueError("rpm recorded no state for each file")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from rpmtree import command
 from rpmtree.errors import ConfigError, FetchError
 from rpmtree.files import write_atomically
 from rpmtree.progress import Reporter
 from rpmtree.rpm.fetch import Fetcher
-from rpmtree.rpm.openpgp import read_keys
+from rpmtree.rpm.openpgp import binary, read_keys
 from rpmtree.rpm.repos import Repo
 
 _LARGEST_KEY = 4 << 20
@@ -25,6 +28,19 @@ def load_keys(
     Raises ConfigError for a local one that is missing, FetchError for one that can't be fetched or is none.
     """
     return tuple(_load(url, repo, fetcher, cachedir, reporter, offline=offline) for url in repo.gpgkey)
+
+
+def check_detached(data: bytes, signature: bytes, keys: Sequence[bytes], what: str) -> None:
+    """Check a detached signature, which rpm can't; raises FetchError unless a key that is valid now made it."""
+    with tempfile.TemporaryDirectory(prefix="gpgv-") as home:
+        files = {"keys": b"".join(map(binary, keys)), "signature": signature, "data": data}
+        for name, content in files.items():
+            Path(home, name).write_bytes(content)
+        argv = ["gpgv", "--homedir", home, "--status-fd", "1", "--keyring", f"{home}/keys", f"{home}/signature"]
+        done = command.run([*argv, f"{home}/data"], check=False)
+    # An expired or revoked key gives EXPKEYSIG or REVKEYSIG in the place of GOODSIG, with a status of 0.
+    if done.status != 0 or b"[GNUPG:] GOODSIG " not in done.stdout:
+        raise FetchError(f"{what} is not signed by a key of its repository", detail=command.tail(done.stderr))
 
 
 def _load(url: str, repo: Repo, fetcher: Fetcher, cachedir: Path, reporter: Reporter, *, offline: bool) -> bytes:

@@ -25,8 +25,10 @@ from xml.etree import ElementTree
 from rpmtree.errors import ConfigError, FetchError
 from rpmtree.files import write_atomically
 from rpmtree.rpm.fetch import Digest, Fetcher
+from rpmtree.rpm.keys import check_detached
 from rpmtree.rpm.repos import Repo
 
+_SIGNATURE = "repodata/repomd.xml.asc"
 _LARGEST_REPOMD = 4 << 20
 _LARGEST_PART = 1 << 30
 _REPO = "{http://linux.duke.edu/metadata/repo}"
@@ -56,21 +58,23 @@ class Metadata:
     files: dict[str, Path]
 
 
-def load_metadata(repo: Repo, fetcher: Fetcher, cachedir: Path, kinds: Sequence[str], *, offline: bool) -> Metadata:
+def load_metadata(
+    repo: Repo, fetcher: Fetcher, cachedir: Path, kinds: Sequence[str], *, keys: Sequence[bytes], offline: bool
+) -> Metadata:
     """The metadata of `repo` with the files of `kinds` as far as it has them, each checked.
 
-    A local repository is used in place. Remote metadata is kept below `cachedir`, and asked for again after
+    With `keys`, repomd.xml must be signed by one of them. A local repository is used in place. Remote metadata is kept below `cachedir`, and asked for again after
     the repository's metadata_expire unless `offline`. Raises FetchError, and ConfigError for a local one
     that is not there.
     """
     if repo.local is not None:
-        return _local(repo, repo.local, kinds)
+        return _local(repo, repo.local, kinds, keys)
     # By its sources and not its id alone: an id may come to mean another place.
     sources = json.dumps([repo.baseurl, repo.metalink, repo.mirrorlist])
     directory = cachedir / f"{repo.id}-{hashlib.sha256(sources.encode()).hexdigest()[:16]}"
     directory.mkdir(parents=True, exist_ok=True)
     with _alone(directory):
-        return _remote(repo, fetcher, directory, kinds, offline=offline)
+        return _remote(repo, fetcher, directory, kinds, keys=keys, offline=offline)
 
 
 def read_repomd(data: bytes, repo_id: str) -> tuple[str, int, dict[str, Part]]:
@@ -126,13 +130,16 @@ def _part(element: ElementTree.Element) -> Part:
     return Part(relative(location.get("href", "")), digest, int(size))
 
 
-def _local(repo: Repo, directory: Path, kinds: Sequence[str]) -> Metadata:
+def _local(repo: Repo, directory: Path, kinds: Sequence[str], keys: Sequence[bytes]) -> Metadata:
     repomd = directory / "repodata/repomd.xml"
     try:
         data = repomd.read_bytes()
+        signature = (directory / _SIGNATURE).read_bytes() if keys else b""
     except OSError as error:
         message = f"the repository {repo.id} can't be read: {repomd}: {error.strerror}"
         raise ConfigError(message, hint="createrepo_c makes a repository of a directory", place=repo.place) from error
+    if keys:
+        check_detached(data, signature, keys, str(repomd))
     revision, timestamp, parts = read_repomd(data, repo.id)
     files = {}
     for kind, part in parts.items():
@@ -154,7 +161,9 @@ def _check(path: Path, part: Part, repo: Repo) -> None:
         )
 
 
-def _remote(repo: Repo, fetcher: Fetcher, directory: Path, kinds: Sequence[str], *, offline: bool) -> Metadata:
+def _remote(
+    repo: Repo, fetcher: Fetcher, directory: Path, kinds: Sequence[str], *, keys: Sequence[bytes], offline: bool
+) -> Metadata:
     repomd, state_file = directory / "repomd.xml", directory / "state.json"
     state = _state(state_file) if repomd.exists() else None
     now = int(time.time())
@@ -166,6 +175,9 @@ def _remote(repo: Repo, fetcher: Fetcher, directory: Path, kinds: Sequence[str],
         data = fetcher.get([f"{url}repodata/repomd.xml" for url in urls], limit=_LARGEST_REPOMD)
         if digests and not any(hashlib.new(d.algorithm, data).hexdigest() == d.hexdigest for d in digests):
             raise FetchError(f"repomd.xml of the repository {repo.id} is not what its metalink says")
+        if keys:
+            signature = fetcher.get([url + _SIGNATURE for url in urls], limit=_LARGEST_REPOMD)
+            check_detached(data, signature, keys, f"repomd.xml of the repository {repo.id}")
     else:
         urls, data = state["urls"], repomd.read_bytes()
     revision, timestamp, parts = read_repomd(data, repo.id)

@@ -58,16 +58,18 @@ def read_keys(data: bytes) -> tuple[Key, ...]:
 
     A subkey ends or is revoked with its primary key at the latest. Raises ValueError.
     """
-    # A binary packet begins with the high bit set, so that no armor can be found in it by chance.
-    armored = data.lstrip().startswith(b"-----")
-    blocks = [_dearmor(block) for block in _ARMORED.findall(data)] if armored else [data]
-    keys: list[Key] = []
-    for block in blocks:
-        for group in _certificates(block):
-            keys += _read_certificate(group)
+    keys = [key for group in _certificates(binary(data)) for key in _read_certificate(group)]
     if not keys:
         raise ValueError("it holds no OpenPGP public key of version 4")
     return tuple(keys)
+
+
+def binary(data: bytes) -> bytes:
+    """The packets of an armored or binary key file; raises ValueError."""
+    # A binary packet begins with its high bit set, so that no armor can be found in it by chance.
+    if not data.lstrip().startswith(b"-----"):
+        return data
+    return b"".join(_dearmor(block) for block in _ARMORED.findall(data))
 
 
 def read_signature(data: bytes) -> Signature:

@@ -162,9 +162,9 @@ def _check(repo: Repo, reporter: Reporter) -> None:
         raise ConfigError(f"the repository {repo.id} has no baseurl, metalink or mirrorlist", place=repo.place)
     if len({urlsplit(url).scheme == "file" for url in repo.baseurl}) > 1:
         raise ConfigError(f"baseurl of {repo.id} mixes file:// with remote URLs", place=repo.place)
-    if repo.gpgcheck and not repo.gpgkey:
+    if (repo.gpgcheck or repo.repo_gpgcheck) and not repo.gpgkey:
         raise ConfigError(
-            f"the repository {repo.id} has no gpgkey to check its packages with",
+            f"the repository {repo.id} has no gpgkey to check signatures with",
             hint="add gpgkey=, or say gpgcheck=0 if its packages are to be used unchecked",
             place=repo.place,
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 import rpm
 
-from rpmtree.errors import FetchError
+from rpmtree.errors import FetchError, StoreError
 from rpmtree.rpm.openpgp import Key, Signature, read_keys, read_signature
 
 _LEAD_SIZE = 96
@@ -113,11 +113,11 @@ class Verifier:
 
 
 def read_header_blob(blob: bytes) -> Any:
-    """The `rpm.hdr` of bytes that its `unload()` gave, whose digests were checked then; raises FetchError."""
+    """The `rpm.hdr` of bytes that its `unload()` gave, whose digests were checked then; raises StoreError."""
     try:
         return rpm.hdr(blob)
     except (rpm.error, TypeError) as error:
-        raise FetchError("a stored package header is damaged") from error
+        raise StoreError("a stored package header is damaged") from error
 
 
 def _transaction(keys: Sequence[Key], flags: int = 0) -> Any:

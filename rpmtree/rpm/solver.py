@@ -27,6 +27,7 @@ from rpmtree.rpm.fetch import Digest, Fetcher
 from rpmtree.rpm.keys import load_keys
 from rpmtree.rpm.metadata import Metadata, load_metadata, relative
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.repos import Repo
 from rpmtree.rpm.request import Advisory, PackageRequest, Solution, SolvedPackage, SolvedRepo
 
 _SEVERITIES = {"none": 0, "low": 1, "moderate": 2, "important": 3, "critical": 4}
@@ -111,9 +112,10 @@ class PackageSource:
     def keys(self, repo_id: str) -> tuple[bytes, ...]:
         """The signing keys of a repository, as `signatures.Verifier` takes them; none where gpgcheck is off."""
         repo = self._metadata[repo_id].repo
-        if not repo.gpgcheck:
-            return ()
-        return load_keys(repo, self._fetchers[repo_id], self._cachedir / "keys", self._reporter, offline=self._offline)
+        return self._load_keys(repo) if repo.gpgcheck else ()
+
+    def _load_keys(self, repo: Repo) -> tuple[bytes, ...]:
+        return load_keys(repo, self._fetchers[repo.id], self._cachedir / "keys", self._reporter, offline=self._offline)
 
     # The sack: all packages of all repositories, less those kept out.
 
@@ -125,12 +127,12 @@ class PackageSource:
     def _load(self, kinds: Sequence[str]) -> None:
         self._kinds = tuple(kinds)
         self._excluded = []
-        self._metadata: dict[str, Metadata] = {
-            repo.id: load_metadata(
-                repo, self._fetchers[repo.id], self._cachedir / "repos", kinds, offline=self._offline
+        self._metadata: dict[str, Metadata] = {}
+        for repo in self._repos:
+            keys = self._load_keys(repo) if repo.repo_gpgcheck else ()
+            self._metadata[repo.id] = load_metadata(
+                repo, self._fetchers[repo.id], self._cachedir / "repos", kinds, keys=keys, offline=self._offline
             )
-            for repo in self._repos
-        }
         sources = json.dumps(sorted([repo.id, repo.baseurl, repo.metalink, repo.mirrorlist] for repo in self._repos))
         solv = self._cachedir / "solv" / hashlib.sha256(sources.encode()).hexdigest()[:16]
         solv.mkdir(parents=True, exist_ok=True)

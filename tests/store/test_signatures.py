@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rpmtree import command
-from rpmtree.errors import FetchError
+from rpmtree.errors import FetchError, StoreError
 from rpmtree.rpm.openpgp import read_keys
 from rpmtree.rpm.signatures import Verifier, read_header_blob
 from tests.support.openpgp import Key, _framed
@@ -76,7 +76,7 @@ def test_the_offset_is_left_at_the_payload(tmp_path: Path) -> None:
 def test_a_stored_header_reads_the_same(tmp_path: Path) -> None:
     blob = read(write(tmp_path, rpm_bytes(GOOD, key=KEY)), verifier(KEY)).unload()
     assert read_header_blob(blob).unload() == blob
-    with pytest.raises(FetchError):
+    with pytest.raises(StoreError):
         read_header_blob(blob[:-9])
 
 

@@ -248,13 +248,13 @@ class TestProgress:
         out, err = capfd.readouterr()
         assert out == ""
         *lines, last = err.splitlines()
-        assert lines == ["Counting", "by the way", "warning: look out", "foreign warning"]
+        assert lines == ["Counting... ", "by the way", "warning: look out", "foreign warning"]
         assert last.startswith("  2 things, ")
 
     @pytest.mark.parametrize(
         ("option", "present", "absent"),
         [
-            ("-q", ["warning: look out"], ["Counting", "by the way"]),
+            ("-q", ["warning: look out"], ["Counting... ", "by the way"]),
             ("-v", ["a detail"], ["a command", "not ours"]),
             ("--debug", ["DEBUG rpmtree.test: a command", "INFO foreign: not ours"], []),
         ],
@@ -281,7 +281,7 @@ class TestProgress:
                 {"event": "warning", "text": "look out"},
                 {"event": "step_done", "name": "Counting", "summary": "2 things"},
             ]
-        assert "Counting\n" in capfd.readouterr().err
+        assert "Counting... " in capfd.readouterr().err
 
     def test_a_descriptor_that_is_not_open(self) -> None:
         assert invoke(report, "do", "--progress-fd=999") == 2

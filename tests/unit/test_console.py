@@ -90,7 +90,27 @@ def test_a_pipe_has_a_line_now_and_then() -> None:
     console.step_started("Importing")
     for done in range(9):
         console.advanced(done, 9)
-    assert stream.getvalue().splitlines() == ["Importing", "  3 of 9", "  7 of 9"]
+    assert stream.getvalue().splitlines() == ["Importing... ", "  3 of 9", "  7 of 9"]
+
+
+def test_a_pipe_has_one_line_a_step_unless_something_is_said_meanwhile() -> None:
+    stream = io.StringIO()
+    console = Console(stream, clock=lambda: 0.0)
+    console.step_started("Solving")
+    console.step_done("Solving", "3 packages")
+    console.step_started("Importing")
+    console.warning("look out")
+    console.step_done("Importing", "")
+    console.step_started("Committing")
+    console.line("disk full", "error")
+    assert stream.getvalue().splitlines() == [
+        "Solving... 3 packages, 0.0 s",
+        "Importing... ",
+        "warning: look out",
+        "  0.0 s",
+        "Committing... ",
+        "error: disk full",
+    ]
 
 
 def test_json_lines_always_have_the_last_unit() -> None:
