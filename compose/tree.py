@@ -26,6 +26,7 @@ from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import assemble_root
 from rpmtree.root.commit import CommittedRoot, commit_root
+from rpmtree.root.sandbox import check_host
 from rpmtree.rpm.repos import Repo
 from rpmtree.rpm.request import Solution
 from rpmtree.rpm.solver import PackageSource, open_source
@@ -130,6 +131,7 @@ def _build(
     reporter: Reporter,
 ) -> CommittedRoot:
     """Assemble, finish, commit to the workspace."""
+    check_host()
     # Reproducible by default: the time of a tree is that of its newest package.
     epoch = intent.options.source_date_epoch
     if epoch is None:

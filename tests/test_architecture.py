@@ -24,7 +24,8 @@ MAY_IMPORT = {
     # Finishing steps read the spec, and run dracut and the treefile's scripts in the sandbox.
     "rpmtree.finish": (
         *(*BASE, "rpmtree.rpm", "rpmtree.ostree", "rpmtree.pkgcache"),
-        *("rpmtree.root.spec", "rpmtree.root.accounts", "rpmtree.root.sandbox", "rpmtree.finish"),
+        *(f"rpmtree.root.{name}" for name in ("spec", "accounts", "rpmdb", "sandbox")),
+        "rpmtree.finish",
     ),
     "rpmtree": (),
     "kickstart": ("rpmtree", "kickstart"),

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from rpmtree.files import Root
-from rpmtree.finish.rpmdb_home import HOME
 from rpmtree.finish.tree import is_file
 from rpmtree.progress import Reporter
+from rpmtree.root.rpmdb import HOME
 from rpmtree.root.spec import FinishSpec
 
 BASE_DB = "usr/lib/sysimage/rpm-ostree-base-db"

@@ -7,13 +7,11 @@ import os
 
 from rpmtree.errors import StoreError
 from rpmtree.files import Root
-from rpmtree.finish.tree import is_file, is_real_dir, move, put, put_link
+from rpmtree.finish.tree import is_file, is_real_dir, move, put_link
 from rpmtree.progress import Reporter
+from rpmtree.root.rpmdb import HOME, SYSIMAGE, ensure_macro_file
 from rpmtree.root.spec import FinishSpec
 
-HOME = "usr/share/rpm"
-SYSIMAGE = "usr/lib/sysimage/rpm"
-MACRO_FILE = "usr/lib/rpm/macros.d/macros.rpm-ostree"
 _STRAYS = (".dbenv.lock", ".rpm.lock", "rpmdb.sqlite-shm", "rpmdb.sqlite-wal")
 _STRAY_PREFIX = "__db."
 #: Offset of the "write version" in an SQLite header, and its value for a write-ahead log (SQLite file format 1.3.4).
@@ -29,11 +27,6 @@ def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
     remove_strays(root)
     put_link(root, "../../share/rpm", SYSIMAGE)
     ensure_macro_file(root)
-
-
-def ensure_macro_file(root: Root) -> None:
-    """Tell the image's rpm where the database is; distributions differ in their default."""
-    put(root, MACRO_FILE, "%_dbpath /usr/share/rpm\n", 0o644)
 
 
 def remove_strays(root: Root) -> None:

@@ -8,6 +8,8 @@ programs have run: they need /var/tmp and /tmp, and what they leave behind is to
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +44,8 @@ from rpmtree.finish import (
 )
 from rpmtree.progress import Reporter, step
 from rpmtree.root.spec import FinishSpec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +94,13 @@ def finish_root(root: Root, spec: FinishSpec, steps: Sequence[Step], reporter: R
     Raises ToolError as the steps do, and for what the tree itself makes impossible, such as a link where
     a directory has to be. The root is then half done: throw it away.
     """
-    for each in steps:
-        with step(reporter, each.name):
+    with step(reporter, "Finishing the tree"):
+        for number, each in enumerate(steps):
+            reporter.advanced(number, len(steps))
+            started = time.monotonic()
             try:
                 each.function(root, spec, reporter)
             except OSError as error:
                 where = f": {error.filename}" if error.filename else ""
                 raise ToolError(f"{each.name} failed: {error.strerror}{where}") from error
+            log.debug("%s: %.3f s", each.name, time.monotonic() - started)

@@ -22,17 +22,15 @@ from rpmtree.pkgcache.paths import QUIETLY_SKIPPED
 from rpmtree.progress import Reporter, step
 from rpmtree.root import accounts
 from rpmtree.root.checkout import Checkout
-from rpmtree.root.merge import Merger
+from rpmtree.root.merge import Merger, leaves_out
+from rpmtree.root.rpmdb import place_database
 from rpmtree.root.scriptlets import run_package_scripts
 from rpmtree.root.spec import OptUsrLocal, RootSpec
 from rpmtree.rpm import package as headers
 from rpmtree.rpm.database import write_database
-from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.package import Package
 from rpmtree.rpm.signatures import read_header_blob
 
-RPMDB = "usr/share/rpm"
-_USR_LOCAL = "usr/local"
 #: What scripts expect at the top of a root, where no package brings it.
 _TOP_LEVEL = {"dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "var": 0o755, "root": 0o700, "tmp": 0o1777}
 
@@ -57,7 +55,6 @@ def assemble_root(
     store's file system. Raises ConflictError, ScriptletError, StoreError, ToolError.
     """
     packages = {found.nevra: _package(found) for found in cached}
-    _check_places(cached, spec)
     database = work / "rpmdb"
     remove_tree(database)
     with step(reporter, "Writing the rpm database"):
@@ -83,43 +80,36 @@ def _package(found: CachedPackage) -> Package:
     return headers.from_header(read_header_blob(found.header))
 
 
-def _check_places(cached: Sequence[CachedPackage], spec: RootSpec) -> None:
-    """Refuse packages with files that an image has no place for."""
-    for found in cached:
-        if found.unsupported and found.nevra.name not in QUIETLY_SKIPPED:
+def _check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) -> None:
+    """Refuse a package with files that the image has no place for."""
+    if package.name in QUIETLY_SKIPPED:
+        return
+    outside = set(unsupported)
+    for file in package.files:
+        local = spec.opt_usrlocal is OptUsrLocal.VAR and file.path.startswith("/usr/local/") and not file.is_dir
+        if (local or file.path in outside) and not leaves_out(spec.files, package.name, file):
+            advice = "set opt-usrlocal: root or state-overlay" if local else "exclude the package"
             raise ToolError(
-                f"{found.nevra} has files outside /usr, /etc, /boot, /opt and /var: {found.unsupported[0]}",
-                hint="exclude the package, or drop the files with remove-from-packages",
+                f"{package.nevra} has {file.path}, and the image has no place for that",
+                hint=f"{advice}, or drop the file with remove-from-packages",
             )
 
 
 def _merge(store: Store, packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec) -> Directory:
-    commits = {found.nevra: found.commit for found in cached}
+    found = {package.nevra: package for package in cached}
     merger = Merger(spec.files)
     for package in packages:
-        found = commits[package.nevra]
-        package_tree = tree.load(store, found.tree, found.meta)
-        if spec.opt_usrlocal is OptUsrLocal.VAR:
-            _check_usr_local(package_tree, package.nevra)
+        commit = found[package.nevra].commit
+        _check_places(package, found[package.nevra].unsupported, spec)
+        package_tree = tree.load(store, commit.tree, commit.meta)
+        usr = package_tree.dirs.get("usr")
+        if usr and spec.opt_usrlocal is OptUsrLocal.VAR:
+            usr.dirs.pop("local", None)  # bare directories, or files that are left out
         merger.add(package, package_tree)
     for name, mode in _TOP_LEVEL.items():
         if name not in merger.root.files:
             merger.root.make(name).meta = objects.dirmeta(mode)
     return merger.root
-
-
-def _check_usr_local(package_tree: Directory, nevra: Nevra) -> None:
-    """Refuse files in /usr/local where that is a link into /var; bare directories are left out."""
-    local = package_tree.directory(_USR_LOCAL)
-    if local is None:
-        return
-    for path, directory in local.walk(_USR_LOCAL):
-        if directory.files:
-            raise ToolError(
-                f"{nevra} has files in /usr/local: /{path}/{min(directory.files)}",
-                hint="set opt-usrlocal: root or state-overlay, or exclude the package",
-            )
-    del package_tree.dirs["usr"].dirs["local"]
 
 
 def _check_out(store: Store, work: Path, merged: Directory) -> Path:
@@ -148,21 +138,9 @@ def _overlay(work: Path, lower: Path) -> Iterator[tuple[Root, Path]]:
 
 def _prepare(root: Root, database: Path, spec: RootSpec) -> None:
     """What scripts must find: the rpm database, /opt, the users of the previous commit."""
-    root.makedirs(RPMDB)
-    for file in sorted(database.iterdir()):
-        root.write(f"{RPMDB}/{file.name}", file.read_bytes(), 0o644)
+    place_database(root, database)
     remove_tree(database)
     if not root.lexists("opt"):
-        root.makedirs("usr/lib/opt") if spec.opt_usrlocal is OptUsrLocal.VAR else None
-        root.symlink("usr/lib/opt", "opt") if root.is_dir("usr/lib/opt") else root.mkdir("opt")
-    _seed_accounts(root, spec)
-
-
-def _seed_accounts(root: Root, spec: RootSpec) -> None:
-    """Add the previous commit's users and groups, so that scripts find them and give out no new ids for them."""
-    if spec.passwd and root.exists("etc/passwd"):
-        users = accounts.parse_passwd(root.read_text("etc/passwd"))
-        root.write("etc/passwd", accounts.render(accounts.merge(users, accounts.parse_passwd(spec.passwd))))
-    if spec.group and root.exists("etc/group"):
-        groups = accounts.parse_group(root.read_text("etc/group"))
-        root.write("etc/group", accounts.render(accounts.merge(groups, accounts.parse_group(spec.group))))
+        root.makedirs("usr/lib/opt")
+        root.symlink("usr/lib/opt", "opt")
+    accounts.seed(root, spec.passwd, spec.group)

@@ -23,6 +23,7 @@ from pathlib import Path
 from rpmtree import command
 from rpmtree.errors import ToolError
 from rpmtree.root import seccomp
+from rpmtree.root.rpmdb import HOME as RPMDB_HOME
 
 #: What package scripts need and no more; with CAP_SETPCAP setpriv and systemd's tools drop capabilities.
 CAPABILITIES = (
@@ -36,9 +37,8 @@ MAX_FILE_BYTES = 8 << 30
 MAX_TMPFS_BYTES = 2 << 30
 #: Processes and threads at a time.
 MAX_PIDS = 512
-RPMDB = "usr/share/rpm"
 #: Where something is mounted inside: a link in its place would lead bubblewrap elsewhere.
-MOUNT_POINTS = ("dev", "proc", "sys", "run", "tmp", "var", "usr", "usr/share", RPMDB)
+MOUNT_POINTS = ("dev", "proc", "sys", "run", "tmp", "var", "usr", "usr/share", RPMDB_HOME)
 _SYS = ("block", "bus", "class", "dev", "devices")
 #: Limits are set in a shell, which then becomes bubblewrap. $1 is the cgroup or empty, $2 the BPF program: it
 #: is opened anew for each run, as descriptor 9. Callers can't hand down descriptors 8 and 9.
@@ -97,7 +97,7 @@ class ScriptSandbox:
 
     def _mounts(self) -> list[str]:
         scratch = ("--perms", "1777", "--size", str(MAX_TMPFS_BYTES), "--tmpfs")
-        database = ("--ro-bind", str(self.root / RPMDB), f"/{RPMDB}") if self.rpmdb else ()
+        database = ("--ro-bind", str(self.root / RPMDB_HOME), f"/{RPMDB_HOME}") if self.rpmdb else ()
         return [
             *("--bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc"),
             # bubblewrap judges /proc/sys by the mode of the directory: root could write the host's sysctls.
@@ -146,7 +146,7 @@ def image_sandbox(
         var=root / "var",
         bpf=seccomp.filter_path(),
         var_writable=writable_var,
-        rpmdb=(root / RPMDB).is_dir(),
+        rpmdb=(root / RPMDB_HOME).is_dir(),
         env={"SOURCE_DATE_EPOCH": str(source_date_epoch), **(env or {})},
         binds=tuple(binds),
         capabilities=(*CAPABILITIES, *capabilities),

@@ -25,6 +25,7 @@ from rpmtree.files import Root, remove_tree
 from rpmtree.progress import Reporter
 from rpmtree.root import lua, owners, sandbox, seccomp, var_writes
 from rpmtree.root.accounts import Accounts
+from rpmtree.root.rpmdb import HOME as RPMDB_HOME
 from rpmtree.root.script_order import OwnersStep, ScriptRun, plan_scripts
 from rpmtree.root.spec import ScriptPolicy
 from rpmtree.root.var_writes import VarScratch, VarWrite
@@ -220,7 +221,7 @@ class _Runner:
             var=self.var.root.path,
             bpf=seccomp.filter_path(),
             var_writable=True,
-            rpmdb=(self.tree.path / sandbox.RPMDB).is_dir(),
+            rpmdb=(self.tree.path / RPMDB_HOME).is_dir(),
             env={"SOURCE_DATE_EPOCH": str(self.policy.source_date_epoch), **job.env},
             binds=(sandbox.Bind(self._scripts, _INSIDE), *job.binds),
             cgroup=self.cgroup,

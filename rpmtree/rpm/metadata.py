@@ -63,9 +63,9 @@ def load_metadata(
 ) -> Metadata:
     """The metadata of `repo` with the files of `kinds` as far as it has them, each checked.
 
-    With `keys`, repomd.xml must be signed by one of them. A local repository is used in place. Remote metadata is kept below `cachedir`, and asked for again after
-    the repository's metadata_expire unless `offline`. Raises FetchError, and ConfigError for a local one
-    that is not there.
+    With `keys`, repomd.xml must be signed by one of them. A local repository is used in place. Remote metadata
+    is kept below `cachedir`, and asked for again after the repository's metadata_expire unless `offline`.
+    Raises FetchError, and ConfigError for a local repository that is not there.
     """
     if repo.local is not None:
         return _local(repo, repo.local, kinds, keys)

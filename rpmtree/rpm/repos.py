@@ -147,7 +147,7 @@ def _repo(repo_id: str, place: Place, options: list[_Option], variables: Mapping
     for option in options:
         parse = _PARSERS.get(_ALIASES.get(option.key, option.key))
         if parse is not None:
-            replaced = _Option(option.key, _substitute(option, variables), option.place)
+            replaced = _Option(option.key, _substitute(option, variables, reporter), option.place)
             values[_ALIASES.get(option.key, option.key)] = parse(replaced)
         elif option.key not in _WITHOUT_EFFECT:
             reporter.warning(f"{option.place}: the option {option.key} is not known and has no effect")
@@ -174,12 +174,14 @@ def _check(repo: Repo, reporter: Reporter) -> None:
         reporter.warning(f"{repo.place}: the server of {repo.id} is not checked to be who it says it is")
 
 
-def _substitute(option: _Option, variables: Mapping[str, str]) -> str:
+def _substitute(option: _Option, variables: Mapping[str, str], reporter: Reporter) -> str:
     def value_of(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         value = variables.get(name)
         if value is None:
-            raise ConfigError(f"the variable ${name} has no value", place=option.place)
+            # As dnf has it: mirror lists are asked with variables that only some machines set.
+            reporter.warning(f"{option.place}: the variable ${name} has no value and stays as it is")
+            return match[0]
         if _CONTROL.search(value) or ".." in value.split("/"):
             raise ConfigError(
                 f"the variable ${name} has a value that is unfit for a URL: {value!r}", place=option.place

@@ -36,3 +36,5 @@ VANISHED = frozenset(
 )
 #: Present in the base set but removed in a later state, and the other way round: name → (first, last) state index.
 LIFETIMES = {"bc": (0, 0), "dc": (1, 2), "time": (0, 1), "ed": (2, 2)}
+#: Vanished as packages, but data of theirs goes into packages that `tests.distro.own` makes.
+TAKEN_APART = frozenset({"base-files", "base-passwd"})
