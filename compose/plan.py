@@ -76,8 +76,10 @@ def repositories(loaded: LoadedTreefile, options: TreeOptions, basearch: str, re
     return find_repos(directories, list(dict.fromkeys(wanted)) or None, variables, reporter=reporter)
 
 
-def root_spec(treefile: Treefile, previous: Previous, epoch: int) -> RootSpec:
-    """How the packages are put together."""
+def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int) -> RootSpec:
+    """How the packages are put together. Raises ConfigError."""
+    treefile = loaded.treefile
+    passwd, group = _seeds(loaded, previous)
     removed: dict[str, tuple[re.Pattern[str], ...]] = {}
     for package, *expressions in treefile.remove_from_packages:
         removed[package] = (*removed.get(package, ()), *(re.compile(text) for text in expressions))
@@ -94,8 +96,8 @@ def root_spec(treefile: Treefile, previous: Previous, epoch: int) -> RootSpec:
             source_date_epoch=epoch,
         ),
         opt_usrlocal=treefile.opt_usrlocal,
-        passwd=previous.passwd if treefile.preserve_passwd else "",
-        group=previous.group if treefile.preserve_passwd else "",
+        passwd=passwd,
+        group=group,
         source_date_epoch=epoch,
     )
 
@@ -136,6 +138,40 @@ def finish_spec(loaded: LoadedTreefile, previous: Previous, version: str | None,
     )
 
 
+def _seeds(loaded: LoadedTreefile, previous: Previous) -> tuple[str, str]:
+    """The passwd and group entries that are there before any script: the checks' own, or the previous commit's.
+
+    A check against a file or data seeds the ids, as in rpm-ostree (src/libpriv/rpmostree-passwd-util.cxx), which
+    refuses to take one of the two from the treefile and the other from a commit, too.
+    """
+    users, groups = loaded.treefile.check_passwd, loaded.treefile.check_groups
+    given = {"file", "data"}
+    if (users.type in given) != (groups.type in given):
+        kinds = ("JSON", "commit") if users.type in given else ("commit", "JSON")
+        raise ConfigError(
+            f"configured to migrate passwd data from {kinds[0]}, and group data from {kinds[1]}",
+            place=Place(str(loaded.files[-1])),
+            hint="set check-passwd and check-groups to the same type",
+        )
+    if users.type not in given:
+        return (previous.passwd, previous.group) if loaded.treefile.preserve_passwd else ("", "")
+    passwd = _file_text(loaded.externals.passwd) if users.type == "file" else ""
+    group = _file_text(loaded.externals.group) if groups.type == "file" else ""
+    for name, ids in (users.entries or {}).items():
+        passwd += f"{name}:x:{ids[0]}:{ids[-1]}::/:/usr/sbin/nologin\n"
+    for name, gid in (groups.entries or {}).items():
+        group += f"{name}:x:{gid}:\n"
+    return passwd, group
+
+
+def _file_text(path: Path | None) -> str:
+    assert path is not None  # compose.load sees to it
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", place=Place(str(path))) from error
+
+
 def previous_ids(previous: Previous) -> tuple[_Ids, _Ids]:
     """Users' (uid, gid) and groups' (gid,) of the previous commit."""
     users = {entry.name: (entry.uid, entry.gid) for entry in accounts.parse_passwd(previous.passwd)}
@@ -152,8 +188,7 @@ def _reference(check: CheckPasswd | CheckGroups, previous: _Ids, path: Path | No
         case "data":
             return {name: ids if isinstance(ids, tuple) else (ids,) for name, ids in (check.entries or {}).items()}
         case "file":
-            assert path is not None  # compose.load sees to it
-            text = path.read_text(errors="surrogateescape")
+            text = _file_text(path)
             if isinstance(check, CheckPasswd):
                 return {entry.name: (entry.uid, entry.gid) for entry in accounts.parse_passwd(text, str(path))}
             return {entry.name: (entry.gid,) for entry in accounts.parse_group(text, str(path))}

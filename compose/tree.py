@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from compose.publish import check_target, publish
 from compose.report import Outcome, transaction, write_documents, write_lockfile
 from compose.versioning import next_version
 from compose.workspace import Workspace, open_workspace
-from rpmtree.errors import ConfigError, Place
+from rpmtree.errors import ConfigError, Place, ToolError
+from rpmtree.files import Root
 from rpmtree.finish.steps import COMPOSE_STEPS, finish_root
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.variant import Variant
@@ -50,6 +52,8 @@ class Intent:
 
 def compose_tree(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporter: Reporter) -> Outcome:
     """Compose and commit. Raises every ToolError there is; the repository is then as it was before."""
+    if os.geteuid() != 0:
+        raise ToolError("composing needs root: owners, file capabilities and mounts", hint="run it with sudo")
     intent = _intend(options, loaded, basearch, reporter)
     lock = read_locks(options.lockfiles)
     request = plan.package_request(loaded.treefile, intent.repos, lock, options, basearch)
@@ -136,9 +140,10 @@ def _build(
     epoch = intent.options.source_date_epoch
     if epoch is None:
         epoch = max((found.commit.timestamp for found in packages), default=0)
-    spec = plan.root_spec(intent.loaded.treefile, intent.previous, epoch)
+    spec = plan.root_spec(intent.loaded, intent.previous, epoch)
     finish = plan.finish_spec(intent.loaded, intent.previous, intent.version, epoch)
     with assemble_root(workspace.store, workspace.work, packages, spec, reporter) as root:
+        _check_labels(intent, root.tree)
         finish_root(root.tree, finish, COMPOSE_STEPS, reporter)
     with step(reporter, "Committing"):
         return commit_root(
@@ -150,6 +155,19 @@ def _build(
             timestamp=epoch,
             reporter=reporter,
         )
+
+
+def _check_labels(intent: Intent, tree: Root) -> None:
+    """Refuse to leave files without labels that the image's policy asks for."""
+    if not intent.loaded.treefile.selinux or intent.options.disable_selinux:
+        return
+    for name in tree.listdir("etc/selinux"):
+        if tree.exists(f"etc/selinux/{name}/contexts/files/file_contexts"):
+            raise ConfigError(
+                f"the image has the SELinux policy {name}, and labelling is not supported yet",
+                place=Place(str(intent.options.treefile)),
+                hint="set selinux: false, or pass --disable-selinux",
+            )
 
 
 def _parent(intent: Intent) -> bytes | None:

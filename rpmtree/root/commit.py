@@ -31,7 +31,7 @@ class CommittedRoot:
     @property
     def content(self) -> str:
         """The same for two commits of one tree (ostree_commit_get_content_checksum)."""
-        return hashlib.sha256((self.written.tree.hex() + self.written.meta.hex()).encode()).hexdigest()
+        return hashlib.sha256(self.written.tree + self.written.meta).hexdigest()
 
 
 def commit_root(

@@ -18,7 +18,7 @@ from typing import Any
 import hawkey
 from hawkey import _hawkey
 
-from rpmtree.errors import ConfigError, FetchError, SolveError
+from rpmtree.errors import ConfigError, FetchError, SolveError, StoreError
 from rpmtree.progress import Reporter
 from rpmtree.rpm import problems
 from rpmtree.rpm.comps import Groups, read_groups
@@ -133,8 +133,12 @@ class PackageSource:
             self._metadata[repo.id] = load_metadata(
                 repo, self._fetchers[repo.id], self._cachedir / "repos", kinds, keys=keys, offline=self._offline
             )
-        sources = json.dumps(sorted([repo.id, repo.baseurl, repo.metalink, repo.mirrorlist] for repo in self._repos))
-        solv = self._cachedir / "solv" / hashlib.sha256(sources.encode()).hexdigest()[:16]
+        # libsolv notes in its cache which files it has looked for: with file lists it must not find notes made without.
+        sources = [
+            "filelists" in kinds,
+            *([repo.id, repo.baseurl, repo.metalink, repo.mirrorlist] for repo in self._repos),
+        ]
+        solv = self._cachedir / "solv" / hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
         solv.mkdir(parents=True, exist_ok=True)
         try:
             self._sack = hawkey.Sack(
@@ -144,7 +148,7 @@ class PackageSource:
                 logfile=str(solv / "hawkey.log"),
             )
         except hawkey.Exception as error:
-            raise ConfigError(f"{self._request.basearch} is no architecture that packages have: {error}") from error
+            raise StoreError(f"the solver can't use its cache {solv}: {error}") from error
         for metadata in self._metadata.values():
             self._add_repo(metadata)
         self._keep_out()

@@ -211,7 +211,7 @@ def test_previous_commit_is_compared_with(bench: Bench) -> None:
     bench.treefile["documentation"] = False
     bench.compose()
     second = bench.commit()
-    bench.treefile["documentation"] = True
+    del bench.treefile["documentation"]
     assert bench.compose(f"--previous-commit={first}").stdout == NO_CHANGES
     assert bench.commit() == second
     missing = f"{'0' * 64}"

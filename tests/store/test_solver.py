@@ -60,7 +60,7 @@ def names(solution: Solution) -> list[str]:
 
 
 LIB, TOOL, NICE = "lib-1:2.0~rc1-1", "tool-1.0-1", "nice-1.0-1"
-ANSWERS = {
+ANSWERS: dict[str, tuple[list[str], dict[str, Any], list[str]]] = {
     "a name": (["tool"], {}, [TOOL]),
     "the newest": (["lib"], {}, [LIB]),
     "with what it needs": (["app"], {}, ["app-1.0-1", LIB, NICE, TOOL]),
@@ -95,7 +95,7 @@ def test_it_is_solved(tmp_path: Path, base: Path, case: str) -> None:
 
 
 #: Request → words of each problem, in order.
-BLOCKED = {
+BLOCKED: dict[str, tuple[list[str], dict[str, Any], list[list[str]]]] = {
     "missing ones together": (["nope", "tol", "tool"], {}, [["nope", "tol", "tool?"]]),
     "a missing group": (["@nope"], {}, [["@nope"]]),
     "unmet": (["broken"], {}, [["absent >= 3", "broken"]]),
@@ -109,7 +109,8 @@ BLOCKED = {
     "locked too low": (["app"], {"locked": {"lib": ("1.0-1.noarch", None)}}, [["lib", "lockfile"]]),
     "locked by another digest": (
         ["lib"], {"locked": {"lib": ("1.0-1.noarch", f"sha256:{'0' * 64}")}}, [["lib", "lockfile"]]),
-    "not in the strict lock": (["app"], {"locked": {"app": ("1.0-1.noarch", None)}, "lock_strict": True}, [["app", "lockfile"]]),
+    "not in the strict lock": (
+        ["app"], {"locked": {"app": ("1.0-1.noarch", None)}, "lock_strict": True}, [["app", "lockfile"]]),
 }  # fmt: skip
 
 
@@ -208,11 +209,6 @@ def test_a_repository_that_is_not_there_has_its_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         solve(tmp_path, (local("r", tmp_path / "nowhere"),), "a")
     assert raised.value.place == Place("x.repo", 1)
-
-
-def test_an_unknown_architecture_is_refused(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(ConfigError), open_source(PackageRequest((local("r", base),), ("lib",), "z80"), tmp_path):
-        pass
 
 
 def test_keys_are_those_of_the_repository(tmp_path: Path, base: Path, key: Key) -> None:

@@ -8,8 +8,10 @@ import pytest
 from rpmtree.rpm.problems import explain, kept_out, missing
 
 CASES = {
-    "nothing provides": (["conflicting requests", "nothing provides b >= 3 needed by a-1-1.noarch"], ["b >= 3", "a-1-1.noarch"]),
-    "conflict": (["package a-1-1.x conflicts with c provided by b-1-1.x", "conflicting requests"], ["a-1-1.x", "b-1-1.x"]),
+    "nothing provides": (
+        ["conflicting requests", "nothing provides b >= 3 needed by a-1-1.noarch"], ["b >= 3", "a-1-1.noarch"]),
+    "conflict": (
+        ["package a-1-1.x conflicts with c provided by b-1-1.x", "conflicting requests"], ["a-1-1.x", "b-1-1.x"]),
     "excluded": (["package a-1-1.x is filtered out by exclude filtering"], ["a-1-1.x", "the moon"]),
     "two versions": (["cannot install both a-1-1.x and a-2-1.x"], ["a-1-1.x", "a-2-1.x"]),
     "architecture": (["package a-1-1.s390 does not have a compatible architecture"], ["a-1-1.s390"]),
