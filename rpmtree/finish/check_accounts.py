@@ -35,13 +35,24 @@ def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
 
 def read(root: Root) -> tuple[dict[str, Ids], dict[str, Ids]]:
     """Users with (uid, gid) and groups with (gid,), of /etc and /usr/lib."""
+    users: dict[str, Ids] = {user.name: (user.uid, user.gid) for user in users_of(root)}
+    return users, {group.name: (group.gid,) for group in groups_of(root)}
+
+
+def users_of(root: Root) -> list[PasswdEntry]:
+    """All users, those of /etc first."""
     users: list[PasswdEntry] = []
     for path in PASSWD_FILES:
         users = merge(users, parse_passwd(read_if_file(root, path) or "", path))
+    return users
+
+
+def groups_of(root: Root) -> list[GroupEntry]:
+    """All groups, those of /etc first."""
     groups: list[GroupEntry] = []
     for path in GROUP_FILES:
         groups = merge(groups, parse_group(read_if_file(root, path) or "", path))
-    return {user.name: (user.uid, user.gid) for user in users}, {group.name: (group.gid,) for group in groups}
+    return groups
 
 
 def _check(kind: str, names: tuple[str, ...], present: Mapping[str, Ids], check: AccountsCheck) -> None:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""/etc/shadow and gshadow: readable by nobody (root needs no permission), and without the day of the compose."""
+"""/etc/shadow and gshadow: a line for each account, readable by nobody, without the day of the compose.
+
+root needs no permission to read them."""
 
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 
 from rpmtree.files import Root
+from rpmtree.finish.check_accounts import groups_of, users_of
 from rpmtree.finish.tree import is_file, put
 from rpmtree.progress import Reporter
 from rpmtree.root.spec import FinishSpec
@@ -15,13 +19,26 @@ _DAY = 2  # the field "date of last password change" of shadow(5), counted from 
 
 
 def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
-    """Set both modes to 0000 and make the days of password changes a function of the inputs."""
-    for path in ("etc/shadow", "etc/gshadow"):
+    """Set both modes to 0000, give every account a line, and make the days a function of the inputs.
+
+    An account that was there before its package's script ran (see `preserve-passwd`) has no line yet: with
+    one, a compose does not depend on whether there was an earlier commit.
+    """
+    users = (f"{user.name}:!:::::::" for user in users_of(root))
+    groups = (f"{group.name}:!::{','.join(group.members)}" for group in groups_of(root))
+    for path, accounts in (("etc/shadow", users), ("etc/gshadow", groups)):
         if is_file(root, path):
-            text = root.read_text(path)
+            text = completed(root.read_text(path), accounts)
             put(root, path, reproducible(text, spec.source_date_epoch) if path == "etc/shadow" else text)
             if stat.S_IMODE(root.lstat(path).st_mode) != 0:
                 root.chmod(path, 0)
+
+
+def completed(text: str, lines: Iterable[str]) -> str:
+    """A shadow(5) or gshadow(5) text with those of `lines` behind it whose account has none."""
+    present = text.splitlines()
+    names = {line.partition(":")[0] for line in present}
+    return "".join(f"{line}\n" for line in (*present, *(line for line in lines if line.partition(":")[0] not in names)))
 
 
 def reproducible(text: str, source_date_epoch: int) -> str:

@@ -66,6 +66,7 @@ etc/passwd
 | root:x:0:0:root:/root:/bin/bash
 etc/shadow 0000
 | root:*::0:99999:7:::
+| daemon:!:::::::
 etc/systemd/system/multi-user.target.wants/a.service -> /usr/lib/systemd/system/a.service
 home -> var/home
 lib -> usr/lib

@@ -192,6 +192,9 @@ def test_shadow(tmp_path: Path) -> None:
     | open::19500::::::
     | odd
     etc/gshadow 0640 0:42 "root:*::\\n"
+    etc/passwd "root:x:0:0::/:/bin/sh\\n"
+    usr/lib/passwd "daemon:x:1:1::/:/bin/sh\\nseeded:x:70:70::/:/bin/false\\n"
+    usr/lib/group "seeded:x:70:daemon\\n"
     """
     after = """
     etc/shadow 0000
@@ -201,7 +204,11 @@ def test_shadow(tmp_path: Path) -> None:
     | early:$y$x:100:0:99999:7:::
     | open::19000::::::
     | odd
-    etc/gshadow 0000 0:42 "root:*::\\n"
+    | seeded:!:::::::
+    etc/gshadow 0000 "root:*::\\nseeded:!::daemon\\n"
+    etc/passwd "root:x:0:0::/:/bin/sh\\n"
+    usr/lib/passwd "daemon:x:1:1::/:/bin/sh\\nseeded:x:70:70::/:/bin/false\\n"
+    usr/lib/group "seeded:x:70:daemon\\n"
     """
     check(tmp_path, shadow.apply, before, after, FinishSpec(source_date_epoch=19000 * 86400 + 5))
 
