@@ -10,7 +10,9 @@ import bz2
 import io
 import lzma
 import os
+import struct
 import zlib
+from binascii import unhexlify
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Protocol, cast
@@ -25,6 +27,8 @@ _NEWC_CRC = b"070702"
 #: rpm's own format for packages with files over 4 GiB: an index into the header in the place of metadata.
 _STRIPPED = b"07070X"
 _TRAILER = b"TRAILER!!!"
+#: inode, mode, uid, gid, links, time, size, 4 device numbers, length of the name, checksum.
+_FIELDS = struct.Struct(">13I")
 
 
 class Digest(Protocol):
@@ -85,19 +89,17 @@ class PayloadReader:
     def _next(self) -> Entry | None:
         if self._left:
             raise self._broken("an entry was not read to its end")
-        if self._padding:
-            self._exactly(self._padding)
-            self._padding = 0
-        magic = self._exactly(6)
+        # One read for the padding behind the last entry and the header: this runs for every file there is.
+        padding, self._padding = self._padding, 0
+        magic = self._exactly(padding + 6)[padding:]
         if magic == _STRIPPED:
-            index = self._number(self._exactly(8))
-            self._exactly(2)  # the 14 byte header is padded to 16
-            return Entry(None, 0, None, 1, 0, index)
+            return self._stripped()
         if magic not in (_NEWC, _NEWC_CRC):
             raise self._broken("there is no cpio header where one should be")
-        fields = self._exactly(104)
-        inode, mode, _, _, links, _, size = (self._number(fields[at : at + 8]) for at in range(0, 56, 8))
-        length = self._number(fields[88:96])
+        try:
+            inode, mode, _, _, links, _, size, *_, length, _ = _FIELDS.unpack(unhexlify(self._exactly(104)))
+        except ValueError:
+            raise self._broken("a cpio header holds something other than numbers") from None
         if not 0 < length <= 4097:
             raise self._broken("a name is empty or longer than 4096 bytes")
         name = self._exactly(length + -(110 + length) % 4)[: length - 1]
@@ -106,11 +108,12 @@ class PayloadReader:
         self.begin(size)
         return Entry(name, mode, size, links, inode)
 
-    def _number(self, digits: bytes) -> int:
+    def _stripped(self) -> Entry:
+        index = self._exactly(10)[:8]  # the header of 14 bytes is padded to 16
         try:
-            return int(digits, 16)
+            return Entry(None, 0, None, 1, 0, int(index, 16))
         except ValueError:
-            raise self._broken("a cpio header holds something other than numbers") from None
+            raise self._broken("a cpio header holds something other than a number") from None
 
     def _exactly(self, count: int) -> bytes:
         try:
