@@ -141,7 +141,9 @@ class Archive:
         }
         argv = ["apt-get", "-q", *(item for key, value in options.items() for item in ("-o", f"{key}={value}"))]
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run([*argv, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*argv, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise SystemExit(f"apt-get {arguments[0]} failed:\n{done.stderr.strip()[-2000:]}")
         return done.stdout

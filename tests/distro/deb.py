@@ -93,8 +93,8 @@ def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, File]]:
             stream = tar.extractfile(member)
             content = stream.read() if stream else b""
         mode = _TYPES[member.type] | (0o777 if member.issym() else member.mode & 0o7777)
-        owner = {"user": member.uname or "root", "group": member.gname or "root"}
-        yield path, File(mode, content, mtime=int(member.mtime), target=target, hardlink=hardlink, **owner)
+        user, group, when = member.uname or "root", member.gname or "root", int(member.mtime)
+        yield path, File(mode, content, user, group, when, target=target, hardlink=hardlink)
 
 
 def _retargeted(original: str, path: str, target: str) -> str:

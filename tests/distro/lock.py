@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tests.distro import names
 from tests.distro.archive import Archive, Stanza
@@ -46,6 +47,13 @@ RELEASES = (
     Release("granite", "12", "bookworm", ("12.0", "12.1", "12.2")),
     Release("basalt", "13", "trixie", ("13.0", "13.1")),
 )
+
+
+class Shelves(Protocol):
+    """What is asked of an archive here."""
+
+    def versions(self, names: Container[str]) -> list[tuple[str, Stanza]]:
+        """As `Archive.versions`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,29 +103,36 @@ def make(release: Release, archive: Archive) -> list[Pin]:
     return pins
 
 
-def _kernels(archive: Archive) -> set[str]:
+def _kernels(archive: Shelves) -> set[str]:
     """Names of the kernel images that the kernel's metapackage stands for, without those of backports."""
     metas = [stanza for kind, stanza in archive.versions({_KERNEL}) if kind != "backports"]
     return {match[0] for meta in metas if (match := re.search(r"linux-image-\d\S+", meta["Depends"]))}
 
 
-def resolve(pins: Iterable[Pin], archive: Archive) -> tuple[list[tuple[Pin, Stanza]], list[str]]:
-    """The archive's stanza for each pin, and a line for each pin that another version stands in for."""
+def _family(name: str) -> str:
+    return re.sub(r"^linux-image-\d.*", _KERNEL, name)
+
+
+def resolve(pins: Iterable[Pin], archive: Shelves) -> tuple[list[tuple[Pin, Stanza]], list[str]]:
+    """The archive's stanza for each pin, and a line for each pin that another version stands in for.
+
+    Kernel images carry their version in their name: any of them stands in for any other.
+    """
     pins = list(pins)
     by_name: dict[str, list[Stanza]] = defaultdict(list)
-    for _, stanza in archive.versions({pin.name for pin in pins}):
-        by_name[stanza["Package"]].append(stanza)
+    for _, stanza in archive.versions({pin.name for pin in pins} | _kernels(archive)):
+        by_name[_family(stanza["Package"])].append(stanza)
     found, differences = [], []
     for pin in pins:
-        known = sorted(by_name[pin.name], key=lambda stanza: sort_key(stanza["Version"]))
+        known = sorted(by_name[_family(pin.name)], key=lambda stanza: sort_key(stanza["Version"]))
         exact = [stanza for stanza in known if stanza["Version"] == pin.version]
         newer = [stanza for stanza in known if compare(stanza["Version"], pin.version) > 0]
-        taken = (exact or newer or known[-1:] or [None])[0]
-        if taken is None:
+        if not known:
             differences.append(f"{pin.name} {pin.version}: gone, and nothing stands in")
             continue
+        taken = (exact or newer or known[-1:])[0]
         if not exact:
-            differences.append(f"{pin.name} {pin.version}: gone, {taken['Version']} stands in")
+            differences.append(f"{pin.name} {pin.version}: gone, {taken['Package']} {taken['Version']} stands in")
         elif taken["SHA256"] != pin.sha256:
             differences.append(f"{pin.name} {pin.version}: the archive has another file of this version")
         found.append((pin, taken))

@@ -24,11 +24,15 @@ class Evr:
 
 
 def evr(debian: str) -> Evr:
-    """`1:2.0-rc-3` is 1:2.0_rc-3; a version without a revision gets release 0."""
+    """`1:2.0-rc-3` is 1:2.0_rc-3; a version without a revision gets release 0.
+
+    Dependencies write the revision `.` for what is above every real revision: rpm would put it below.
+    """
     epoch, colon, rest = debian.rpartition(":")
     upstream, dash, revision = rest.rpartition("-")
     if not dash:
         upstream, revision = rest, "0"
+    revision = "9999999" if revision == "." else revision
     return Evr(int(epoch) if colon else None, upstream.replace("-", "_"), revision)
 
 
