@@ -65,7 +65,8 @@ def repositories(loaded: LoadedTreefile, options: TreeOptions, basearch: str, re
     """The repositories that the treefile names, or, in --source-root, all enabled ones. Raises ConfigError."""
     treefile = loaded.treefile
     wanted = [*treefile.repos, *(route.repo for route in treefile.repo_packages)]
-    directories = list(dict.fromkeys(path.absolute().parent for path in loaded.files))
+    # The named treefile's own directory goes before those of what it includes.
+    directories = list(dict.fromkeys(path.absolute().parent for path in reversed(loaded.files)))
     if options.source_root is not None:
         directories = [options.source_root / "etc/yum.repos.d"]
     variables = {"basearch": basearch, "arch": basearch}

@@ -84,17 +84,19 @@ def find_repos(
 ) -> tuple[Repo, ...]:
     """The repositories called `wanted` (in that order), or all enabled ones (None), of the *.repo files.
 
-    Files are looked for in each of `directories`. `variables` replace `$name` and `${name}`. A repository that is
-    not wanted is not looked at beyond its id.
+    Files are looked for in each of `directories`; for an id that several have, the first counts. `variables`
+    replace `$name` and `${name}`. A repository that is not wanted is not looked at beyond its id.
     Raises ConfigError.
     """
     sections: dict[str, tuple[Place, list[_Option]]] = {}
     for directory in directories:
+        here: dict[str, tuple[Place, list[_Option]]] = {}
         for path in sorted(directory.glob("*.repo")):
             for repo_id, place, options in _sections(path):
-                if repo_id in sections:
-                    raise ConfigError(f"the repository {repo_id} is also in {sections[repo_id][0]}", place=place)
-                sections[repo_id] = place, options
+                if repo_id in here:
+                    raise ConfigError(f"the repository {repo_id} is also in {here[repo_id][0]}", place=place)
+                here[repo_id] = place, options
+        sections = {**here, **sections}
     sections.pop("main", None)
     missing = [repo_id for repo_id in wanted or () if repo_id not in sections]
     if missing:
