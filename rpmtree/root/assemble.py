@@ -27,7 +27,7 @@ from rpmtree.root.rpmdb import place_database
 from rpmtree.root.scriptlets import run_package_scripts
 from rpmtree.root.spec import OptUsrLocal, RootSpec
 from rpmtree.rpm import package as headers
-from rpmtree.rpm.database import write_database
+from rpmtree.rpm.database import writing_database
 from rpmtree.rpm.package import Package
 from rpmtree.rpm.signatures import read_header_blob
 
@@ -57,20 +57,22 @@ def assemble_root(
     packages = {found.nevra: _package(found) for found in cached}
     database = work / "rpmdb"
     remove_tree(database)
-    with step(reporter, "Writing the rpm database"):
-        order = write_database(
+    with (
+        step(reporter, "Checking out"),
+        writing_database(
             [package.header for package in packages.values()],
             database,
             install_langs=spec.files.languages,
             documentation=spec.files.documentation,
             source_date_epoch=spec.source_date_epoch,
-        ).order
-    with step(reporter, "Checking out"):
-        merged = _merge(store, [packages[nevra] for nevra in order], cached, spec)
+        ) as result,
+    ):
+        # While rpm writes its database on the other core.
+        ordered = tuple(packages[nevra] for nevra in result.order)
+        merged = _merge(store, ordered, cached, spec)
         lower = _check_out(store, work, merged)
     with _overlay(work, lower) as (root, upper):
         _prepare(root, database, spec)
-        ordered = tuple(packages[nevra] for nevra in order)
         with step(reporter, "Running scripts"):
             run_package_scripts(root, ordered, spec.scripts, reporter)
         yield AssembledRoot(root, merged, upper, ordered)

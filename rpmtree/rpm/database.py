@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rpmtree import command
-from rpmtree.errors import CommandFailed, StoreError
+from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
 from rpmtree.rpm.filestates import left_out
 from rpmtree.rpm.nevra import Nevra
@@ -44,7 +46,30 @@ def write_database(
     documentation: bool = True,
     source_date_epoch: int,
 ) -> DatabaseResult:
+    """Write the database as `writing_database` does, and wait for it."""
+    with writing_database(
+        headers,
+        directory,
+        install_langs=install_langs,
+        documentation=documentation,
+        source_date_epoch=source_date_epoch,
+    ) as result:
+        return result
+
+
+@contextmanager
+def writing_database(
+    headers: Sequence[bytes],
+    directory: Path,
+    *,
+    install_langs: Sequence[str] = (),
+    documentation: bool = True,
+    source_date_epoch: int,
+) -> Iterator[DatabaseResult]:
     """Write the database of the packages `headers` (as rpm.hdr.unload() gives them) as the new `directory`.
+
+    The body of the context runs as soon as the install order is known, while rpm goes on writing; when the
+    context ends well, the database is there.
 
     The file and the order depend on the set of headers alone, not on their sequence: install times and the
     transaction's number are `source_date_epoch` (seconds). `install_langs` (none: all languages) and
@@ -64,20 +89,24 @@ def write_database(
     try:
         (work / "db").mkdir()
         (work / "db").chmod(0o755)
-        answer = _run_worker(work, source_date_epoch, frames)
-        if answer["problems"] or answer["written"] != len(names):
-            raise StoreError(
-                f"the rpm database holds {answer['written']} of {len(names)} packages",
-                hint="this may be a bug of ours; the lines below are rpm's",
-                detail="\n".join(answer["problems"]),
-            )
+        with _worker(work, source_date_epoch, frames) as answers:
+            yield DatabaseResult(tuple(names[number] for number in next(answers)["order"]))
+            _check(next(answers), len(names))
         try:
             os.rename(work / "db", directory)
         except OSError as error:
             raise StoreError(f"can't write the rpm database to {directory}: {error.strerror}") from error
     finally:
         remove_tree(work)
-    return DatabaseResult(tuple(names[number] for number in answer["order"]))
+
+
+def _check(answer: dict[str, Any], wanted: int) -> None:
+    if answer["problems"] or answer["written"] != wanted:
+        raise StoreError(
+            f"the rpm database holds {answer['written']} of {wanted} packages",
+            hint="this may be a bug of ours; the lines below are rpm's",
+            detail="\n".join(answer["problems"]),
+        )
 
 
 def read_database(directory: Path) -> tuple[Nevra, ...]:
@@ -113,11 +142,34 @@ def _states(header: bytes, install_langs: Sequence[str], documentation: bool) ->
     return bytes(2 if file.path in out else 0 for file in files) if out else b""
 
 
-def _run_worker(root: Path, epoch: int, frames: bytes) -> Any:
-    worker = Path(__file__).with_name("database_worker.py")
-    argv = [sys.executable, "-I", str(worker), str(root.absolute())]
-    try:
-        done = command.run(argv, stdin=frames, env={"SOURCE_DATE_EPOCH": str(epoch)}, cwd=root)
-    except CommandFailed as error:
-        raise StoreError("rpm could not write the database", detail=error.detail) from error
-    return json.loads(done.stdout)
+@contextmanager
+def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[dict[str, Any]]]:
+    """The process that writes; gives its answers as they come."""
+    program = Path(__file__).with_name("database_worker.py")
+    with tempfile.TemporaryFile() as errors:
+        process = command.spawn(
+            [sys.executable, "-I", str(program), str(root.absolute())],
+            stdin=subprocess.PIPE,
+            stderr=errors.fileno(),
+            env={"SOURCE_DATE_EPOCH": str(epoch)},
+            cwd=root,
+        )
+        assert process.stdin
+        assert process.stdout
+
+        def answers() -> Iterator[dict[str, Any]]:
+            assert process.stdout
+            while line := process.stdout.readline():
+                yield json.loads(line)
+            errors.seek(0)
+            raise StoreError("rpm could not write the database", detail=command.tail(errors.read()))
+
+        try:
+            with suppress(BrokenPipeError):  # it died: its answer is missing, and that is said with what it wrote
+                process.stdin.write(frames)
+                process.stdin.close()
+            yield answers()
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()

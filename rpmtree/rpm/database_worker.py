@@ -8,8 +8,9 @@ back little of the memory it takes. It imports nothing of ours, so that it start
 
 ROOT is a directory that is empty but for an empty "db"; the database is written into that. Frames are a length
 (8 bytes, big endian) and as many bytes; two make a package: the header as rpm.hdr.unload() gives it, and a byte for
-the state of each of its files, or none where all are normal. The answer is JSON: {"order": places of the packages in
-the input, in rpm's install order, "written": how many the database holds, "problems": texts}.
+the state of each of its files, or none where all are normal. The answers are two lines of JSON. At once: {"order":
+places of the packages in the input, in rpm's install order}; when all is written: {"written": how many packages the
+database holds, "problems": texts}.
 """
 
 from __future__ import annotations
@@ -58,10 +59,16 @@ def main(root: str) -> None:
         transaction.addInstall(rpm.hdr(blob), number, "i")
     transaction.order()
     order = [element.Key() for element in transaction]
+    _answer(order=order)
     problems = transaction.run(_Opener(headers), "") if headers else transaction.initDB()
     transaction.closeDB()
     written = _settle(Path(root, "db"), [states[number] for number in order])
-    json.dump({"order": order, "written": written, "problems": [text for text, _ in problems or ()]}, sys.stdout)
+    _answer(written=written, problems=[text for text, _ in problems or ()])
+
+
+def _answer(**values: Any) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
 
 
 class _Opener:
