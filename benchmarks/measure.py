@@ -43,7 +43,7 @@ class Cost:
     cpu: float
     peak_mb: float
     others: float
-    #: stdout of the last command.
+    #: What the commands wrote to stdout.
     stdout: str
 
 
@@ -139,21 +139,20 @@ class _Sampler(threading.Thread):
 
 
 def measure(commands: Iterable[Sequence[str]], *, env: Mapping[str, str], cwd: Path, log: Path) -> Cost:
-    """Run `commands` one after the other in a group of their own; what they say is appended to `log`.
+    """Run `commands` one after the other in a group of their own; their stderr is appended to `log`.
 
     Raises BenchmarkError if one fails.
     """
     os.sync()  # nobody pays for what was written before
-    with Group() as group, log.open("ab") as stderr:
+    with Group() as group, log.open("ab", buffering=0) as stderr:
         sampler = _Sampler(group)
         sampler.start()
         stdout = b""
         busy, begin = busy_seconds(), time.monotonic()
         try:
             for argv in commands:
-                stdout = _run(argv, group, env, cwd, stderr.fileno())
-                log_line = f"$ {' '.join(argv)}\n".encode() + stdout
-                stderr.write(log_line)
+                os.write(stderr.fileno(), f"$ {' '.join(argv)}\n".encode())
+                stdout += _run(argv, group, env, cwd, stderr.fileno())
         finally:
             wall, cpu = time.monotonic() - begin, group.cpu()
             others = (busy_seconds() - busy - cpu) / wall
@@ -166,7 +165,7 @@ def _run(argv: Sequence[str], group: Group, env: Mapping[str, str], cwd: Path, s
     wrapped = ["/bin/sh", "-c", _ENTER, "sh", str(group.procs), *argv]
     done = subprocess.run(wrapped, env=dict(env), cwd=cwd, stdout=subprocess.PIPE, stderr=stderr, check=False)
     if done.returncode:
-        raise BenchmarkError(f"status {done.returncode}: {' '.join(argv)}\n{done.stdout.decode('utf-8', 'replace')}")
+        raise BenchmarkError(f"status {done.returncode}: {' '.join(argv)}: see its log")
     return done.stdout
 
 

@@ -10,23 +10,35 @@ import hashlib
 import re
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 
 import zstandard
 
 from benchmarks.measure import BenchmarkError
 from tests.support.openpgp import Key
-from tests.support.rpmwriter import BIN, HEADER_IMMUTABLE, HEADER_SIGNATURES, I18N, STRING, STRINGS, header_blob
+from tests.support.rpmvalues import EQUAL, GREATER, LESS, Tag
+from tests.support.rpmwriter import (
+    BIN,
+    HEADER_IMMUTABLE,
+    HEADER_SIGNATURES,
+    I18N,
+    INT16,
+    INT32,
+    STRING,
+    STRINGS,
+    header_blob,
+)
 
 _LEAD = 96
-_WIDTHS = {2: "B", 3: "H", 4: "I", 5: "Q"}
+_WIDTHS = {INT16: "H", INT32: "I"}
 NAME, VERSION, RELEASE, EPOCH, ARCH = 1000, 1001, 1002, 1003, 1022
 COMPRESSOR = 1125
 _SIZES, _MODES, _DIGESTS, _FLAGS, _DIRECTORY_OF, _NAMES, _DIRECTORIES = 1028, 1030, 1035, 1037, 1116, 1117, 1118
-_PROVIDES, _PROVIDE_VERSIONS = 1047, 1113
+_PROVIDE_VERSIONS = 1113
+_REQUIRES, _REQUIRE_FLAGS, _REQUIRE_VERSIONS = 1049, 1048, 1050
 _PAYLOAD_DIGEST, _PAYLOAD_DIGEST_ALT = 5092, 5097
 
 Value = str | bytes | list[int] | list[str]
+#: Number → (type, value).
 Tags = dict[int, tuple[int, Value]]
 
 
@@ -43,7 +55,7 @@ def _end(data: bytes, start: int) -> int:
 
 
 def read_tags(header: bytes) -> Tags:
-    """The tags of a header but for its region: number → (type, value). Raises BenchmarkError for a strange type."""
+    """The tags of a header but for its region. Raises BenchmarkError for a strange type."""
     count, _ = struct.unpack_from(">II", header, 8)
     store = header[16 + 16 * count :]
     tags: Tags = {}
@@ -84,7 +96,7 @@ def bump(data: bytes, changed: str, key: Key) -> bytes:
     header, payload = split(data)
     tags = read_tags(header)
     if tags.get(COMPRESSOR, (STRING, "gzip"))[1] != "zstd":
-        raise BenchmarkError(f"the payload of {tags[NAME][1]} is not compressed with zstd")
+        raise BenchmarkError(f"the payload of {text(tags, NAME)} is not compressed with zstd")
     archive = decompress(payload)
     index = paths(tags).index(changed)
     content = _content(archive, changed)
@@ -99,15 +111,28 @@ def bump(data: bytes, changed: str, key: Key) -> bytes:
     tags[_PAYLOAD_DIGEST] = STRINGS, [hashlib.sha256(payload).hexdigest()]
     tags[_PAYLOAD_DIGEST_ALT] = STRINGS, [hashlib.sha256(archive).hexdigest()]
     header = header_blob(tags, HEADER_IMMUTABLE)
-    signature = header_blob({268: (BIN, key.sign(header)), 273: (STRING, hashlib.sha256(header).hexdigest()),
-                             1000: (4, [len(header) + len(payload)])}, HEADER_SIGNATURES)  # fmt: skip
+    signatures: dict[int, Tag] = {
+        268: (BIN, key.sign(header)),
+        273: (STRING, hashlib.sha256(header).hexdigest()),
+        1000: (INT32, [len(header) + len(payload)]),
+        1007: (INT32, [len(archive)]),
+    }
+    signature = header_blob(signatures, HEADER_SIGNATURES)
     return b"".join((data[:_LEAD], signature, b"\0" * (-len(signature) % 8), header, payload))
+
+
+def text(tags: Tags, number: int) -> str:
+    """The value of a tag that is a text."""
+    value = tags[number][1]
+    assert isinstance(value, str)
+    return value
 
 
 def paths(tags: Tags) -> list[str]:
     """The paths of the package's files, in the header's order."""
     directories = _strings(tags, _DIRECTORIES)
-    return [f"{directories[at]}{name}" for at, name in zip(_numbers(tags, _DIRECTORY_OF), _strings(tags, _NAMES), strict=True)]
+    names = zip(_numbers(tags, _DIRECTORY_OF), _strings(tags, _NAMES), strict=True)
+    return [f"{directories[at]}{name}" for at, name in names]
 
 
 def plain_files(tags: Tags, within: str) -> list[str]:
@@ -122,6 +147,15 @@ def plain_files(tags: Tags, within: str) -> list[str]:
     ]
 
 
+def exact_requires(tags: Tags) -> list[tuple[str, str]]:
+    """The requirements of `name = version`: the two of them."""
+    if _REQUIRES not in tags:
+        return []
+    flags = _numbers(tags, _REQUIRE_FLAGS)
+    columns = zip(_strings(tags, _REQUIRES), flags, _strings(tags, _REQUIRE_VERSIONS), strict=True)
+    return [(name, version) for name, sense, version in columns if sense & (LESS | GREATER | EQUAL) == EQUAL]
+
+
 def newer_release(release: str) -> str:
     """The release with its first number one up: 1 → 2, 3.el9 → 4.el9, and 1 in front where there is none."""
     match = re.search(r"\d+", release)
@@ -131,12 +165,12 @@ def newer_release(release: str) -> str:
 def evr(tags: Tags) -> str:
     """`epoch:version-release` as provides say it: without an epoch if there is none."""
     epoch = f"{_numbers(tags, EPOCH)[0]}:" if EPOCH in tags else ""
-    return f"{epoch}{tags[VERSION][1]}-{tags[RELEASE][1]}"
+    return f"{epoch}{text(tags, VERSION)}-{text(tags, RELEASE)}"
 
 
 def _bump_release(tags: Tags) -> None:
     old = evr(tags)
-    tags[RELEASE] = STRING, newer_release(str(tags[RELEASE][1]))
+    tags[RELEASE] = STRING, newer_release(text(tags, RELEASE))
     versions = _strings(tags, _PROVIDE_VERSIONS)
     tags[_PROVIDE_VERSIONS] = STRINGS, [evr(tags) if version == old else version for version in versions]
 

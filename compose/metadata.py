@@ -53,14 +53,14 @@ def repositories(states: Sequence[tuple[str, int]]) -> dict[str, Variant]:
 
 
 def advisories(found: Sequence[Advisory]) -> dict[str, Variant]:
-    """`rpmostree.advisories`: id, kind, severity, packages, and a dictionary with the CVEs."""
+    """`rpmostree.advisories`: id, kind, severity, packages, and a dictionary with (URL, title) of the CVEs."""
     rows = [
         (
             notice.id,
             notice.kind,
             notice.severity,
             list(notice.packages),
-            {"cve_references": Variant("a(ss)", list(notice.cves))} if notice.cves else {},
+            {"cve_references": Variant("a(ss)", [(url, title) for title, url in notice.cves])},
         )
         for notice in found
     ]

@@ -4,24 +4,14 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 
 from rpmtree.errors import ConfigError
+from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.store import Store
-from rpmtree.ostree.transfer import link_commit
+from rpmtree.ostree.transfer import Figures, link_commit
 from rpmtree.root.commit import CommittedRoot
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """How many objects the repository has, and how many the commit brought, as rpm-ostree counts them."""
-
-    metadata_total: int
-    metadata_written: int
-    content_total: int
-    content_written: int
 
 
 def check_target(repo: Repository) -> None:
@@ -34,24 +24,30 @@ def check_target(repo: Repository) -> None:
 
 
 def publish(repo: Repository, source: Store, committed: CommittedRoot, ref: str | None) -> Figures:
-    """Copy the commit and then, if `ref` is given, move the branch; durable when it returns. Raises StoreError."""
-    before = repo.statistics()
-    if not _link(repo, source, committed):
-        repo.pull_commit(source.path, committed.checksum)
-    after = repo.statistics()
-    if ref is not None:
-        write_refs(repo.path, {ref: committed.checksum})
-    return Figures(after[0], after[0] - before[0], after[1], after[1] - before[1])
+    """Copy the commit and then, if `ref` is given, move the branch; durable when it returns.
+
+    Raises BusyError, StoreError.
+    """
+    with shared_lock(repo.path):
+        figures = _link(repo, source, committed) or _pull(repo, source, committed)
+        write_refs(repo.path, {ref: committed.checksum} if ref is not None else {})
+    return figures
 
 
-def _link(repo: Repository, source: Store, committed: CommittedRoot) -> bool:
+def _link(repo: Repository, source: Store, committed: CommittedRoot) -> Figures | None:
     """Link the objects where that is possible: into a `bare` repository on the same file system."""
     if repo.mode != "bare":
-        return False
+        return None
     try:
-        link_commit(source, Store(repo.path), committed.checksum, committed.root, committed.written)
+        return link_commit(source, Store(repo.path), committed.checksum, committed.root, committed.written)
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EMLINK):
-            return False
+            return None
         raise
-    return True
+
+
+def _pull(repo: Repository, source: Store, committed: CommittedRoot) -> Figures:
+    before = repo.statistics()
+    repo.pull_commit(source.path, committed.checksum)
+    after = repo.statistics()
+    return Figures(after[0], after[0] - before[0], after[1], after[1] - before[1])

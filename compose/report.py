@@ -11,8 +11,8 @@ from typing import Any
 from compose.lockfile import LockedPackage
 from compose.lockfile import to_text as lock_text
 from compose.options import TreeOptions
-from compose.publish import Figures
 from rpmtree.files import write_atomically
+from rpmtree.ostree.transfer import Figures
 from rpmtree.root.commit import CommittedRoot
 from rpmtree.rpm.request import Solution
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpmtree.errors import StoreError
+from rpmtree.errors import BusyError, StoreError
 from rpmtree.files import locked, remove_tree
 from rpmtree.ostree import repo as ostree
+from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.store import Store, remove_stale_staging
+
+_TEMPORARY = "strata-compose-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,44 @@ class Workspace:
 @contextmanager
 def open_workspace(repo: Path, cachedir: Path | None) -> Iterator[Workspace]:
     """Hold the workspace for this process alone. Raises BusyError, StoreError."""
-    directory = cachedir or repo / "tmp" / f"strata-compose-{secrets.token_hex(8)}"
+    directory = cachedir or repo / "tmp" / f"{_TEMPORARY}{secrets.token_hex(8)}"
     try:
         directory.mkdir(parents=cachedir is not None, exist_ok=True)
     except OSError as error:
         raise StoreError(f"can't make the cache directory {directory}: {error.strerror}") from error
     try:
         with locked(directory / "lock"):
-            yield _prepared(directory)
+            if cachedir is None:
+                _remove_stale(repo / "tmp")
+            workspace = _prepared(directory)
+            with shared_lock(workspace.store.path):
+                yield workspace
     finally:
         if cachedir is None:
             remove_tree(directory)
 
 
+def _remove_stale(directory: Path) -> None:
+    """Remove what composes without a cache directory have left that were killed."""
+    for lock in sorted(directory.glob(f"{_TEMPORARY}*/lock")):
+        # One that is empty is being made by somebody who has not taken it yet.
+        with suppress(BusyError, FileNotFoundError):
+            if lock.stat().st_size:
+                with locked(lock):
+                    remove_tree(lock.parent)
+
+
 def _prepared(directory: Path) -> Workspace:
     packages = directory / "pkgcache-repo"
     ostree.create(packages, "bare")
+    mode = ostree.Repository(packages).mode
+    if mode != "bare":
+        raise StoreError(
+            f"{packages} is a repository of mode {mode}, and bare is wanted",
+            hint="another tool made it: remove it, or name another --cachedir",
+        )
+    for name in ("objects", "refs/heads", "tmp"):  # what an interrupted creation, or someone, has left out
+        (packages / name).mkdir(parents=True, exist_ok=True)
     store = Store(packages)
     remove_stale_staging(store)
     for name in ("rpm-md", "work"):

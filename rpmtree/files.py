@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_OPENAT2 = 437  # the same on every architecture (Linux 5.6)
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
+#: How many directories are open at a time while a tree is removed.
+_DEEPEST = 64
 
 
 class _OpenHow(ctypes.Structure):
@@ -250,12 +253,27 @@ def _remove_at(dir_fd: int, name: str, device: int) -> None:
     if not stat.S_ISDIR(found.st_mode):
         os.unlink(name, dir_fd=dir_fd)
         return
-    if found.st_dev != device:
-        raise OSError(errno.EBUSY, "another file system is mounted there", name)
+    _remove_directory(dir_fd, name, device, None)
+
+
+def _remove_directory(dir_fd: int, name: str, device: int, top: int | None, depth: int = 0) -> None:
+    """Remove a directory with all below it; `top` is the descriptor of the one where it began.
+
+    What lies too deep to go down to is moved up to `top`, and its turn comes when `top` is looked at again:
+    a script can make a tree that is deeper than any stack.
+    """
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
-        for child in os.listdir(fd):
-            _remove_at(fd, child, device)
+        if os.fstat(fd).st_dev != device:
+            raise OSError(errno.EBUSY, "another file system is mounted there", name)
+        while names := os.listdir(fd):
+            for child in names:
+                if not stat.S_ISDIR(os.stat(child, dir_fd=fd, follow_symlinks=False).st_mode):
+                    os.unlink(child, dir_fd=fd)
+                elif top is not None and depth >= _DEEPEST:
+                    os.rename(child, f".deep-{secrets.token_hex(8)}", src_dir_fd=fd, dst_dir_fd=top)
+                else:
+                    _remove_directory(fd, child, device, fd if top is None else top, depth + 1)
     finally:
         os.close(fd)
     os.rmdir(name, dir_fd=dir_fd)

@@ -7,15 +7,19 @@ The only module, with its neighbours, that imports gi; objects of `bare` reposit
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
+import struct
 from configparser import ConfigParser
 from configparser import Error as IniError
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rpmtree.errors import StoreError, ToolError
+from rpmtree.errors import StoreError
+from rpmtree.files import remove_tree
+from rpmtree.ostree.library import libostree, wrapped
 from rpmtree.ostree.objects import Commit, parse_commit
 from rpmtree.ostree.refs import read_ref
 
@@ -41,15 +45,21 @@ class Repository:
         """A commit, read. Raises StoreError."""
         path = self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit"
         try:
-            return parse_commit(path.read_bytes())
+            data = path.read_bytes()
         except OSError as error:
             raise StoreError(f"{self.path} has no commit {checksum.hex()}: {error.strerror}") from error
+        if hashlib.sha256(data).digest() != checksum:
+            raise StoreError(
+                f"{self.path}: the commit {checksum.hex()} is damaged",
+                hint="`ostree fsck` finds what else is; without the branch, the next compose starts anew",
+            )
+        return parse_commit(data)
 
     def read_file(self, checksum: bytes, path: str) -> bytes | None:
         """The content of a file in a commit; None if there is none. Raises StoreError."""
         from gi.repository import Gio
 
-        with _wrapped(f"can't read {path} of commit {checksum.hex()} in {self.path}"):
+        with wrapped(f"can't read {path} of commit {checksum.hex()} in {self.path}"):
             _, root, _ = self._open().read_commit(checksum.hex(), None)
             file = root.resolve_relative_path(path)
             if file.query_file_type(Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None) != Gio.FileType.REGULAR:
@@ -68,8 +78,12 @@ class Repository:
                 "depth": GLib.Variant("i", 0),
             },
         )
-        with _wrapped(f"can't copy the commit into {self.path}"):
-            self._open().pull_with_options(Gio.File.new_for_path(str(source)).get_uri(), options, None, None)
+        with wrapped(f"can't copy the commit into {self.path}"):
+            try:
+                self._open().pull_with_options(Gio.File.new_for_path(str(source)).get_uri(), options, None, None)
+            except GLib.Error:
+                remove_staging(self.path / "tmp")
+                raise
         if not (self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit").exists():
             raise StoreError(f"{self.path}: the commit {checksum.hex()} did not arrive")
 
@@ -88,8 +102,8 @@ class Repository:
         if self._repo is None:
             from gi.repository import Gio
 
-            ostree = _libostree()
-            with _wrapped(f"can't open {self.path}"):
+            ostree = libostree()
+            with wrapped(f"can't open {self.path}"):
                 repo = ostree.Repo.new(Gio.File.new_for_path(str(self.path)))
                 repo.open(None)
             self._repo = repo
@@ -102,43 +116,30 @@ def create(path: Path, mode: str) -> None:
         return
     from gi.repository import Gio
 
-    ostree = _libostree()
+    ostree = libostree()
     modes = {
         "bare": ostree.RepoMode.BARE,
         "bare-user": ostree.RepoMode.BARE_USER,
         "archive": ostree.RepoMode.ARCHIVE,
     }
-    with _wrapped(f"can't make a repository at {path}"):
+    with wrapped(f"can't make a repository at {path}"):
         path.mkdir(parents=True, exist_ok=True)
         ostree.Repo.new(Gio.File.new_for_path(str(path))).create(modes[mode], None)
 
 
-def _libostree() -> Any:
-    import gi
+def remove_staging(directory: Path) -> None:
+    """Remove what pulls that failed have staged: libostree keeps it, and on a full disk that is what fills it.
 
-    try:
-        gi.require_version("OSTree", "1.0")
-    except ValueError as error:
-        raise ToolError(
-            "libostree's description for PyGObject is missing",
-            hint="install gir1.2-ostree-1.0 (Debian) or ostree-libs (Fedora)",
-        ) from error
-    from gi.repository import OSTree
-
-    return OSTree
-
-
-@contextmanager
-def _wrapped(what: str) -> Iterator[None]:
-    """Turn libostree's errors into ours."""
-    from gi.repository import GLib
-
-    try:
-        yield
-    except GLib.Error as error:
-        raise StoreError(f"{what}: {error.message}") from error
-    except OSError as error:
-        raise StoreError(f"{what}: {error.strerror}") from error
+    A pull that is going on holds an open-file-description lock on the file beside its directory (libglnx,
+    glnx_make_lock_file), and is left alone.
+    """
+    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    for staging in sorted(path for path in directory.glob("staging-*") if path.is_dir()):
+        lock = staging.with_name(f"{staging.name}-lock")
+        with open(lock, "wb") as file, suppress(BlockingIOError):
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)
+            remove_tree(staging)
+            lock.unlink()
 
 
 def _mode(path: Path) -> str:

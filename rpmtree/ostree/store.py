@@ -14,6 +14,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rpmtree.errors import StoreError
@@ -52,7 +53,10 @@ class Store:
                 f"{self.path}: {kind.value} object {checksum.hex()} can't be read: {error.strerror}"
             ) from error
         if hashlib.sha256(data).digest() != checksum:
-            raise StoreError(f"{self.path}: {kind.value} object {checksum.hex()} is damaged")
+            raise StoreError(
+                f"{self.path}: {kind.value} object {checksum.hex()} is damaged",
+                hint=f"remove the file {self.object_path(kind, checksum)}, or all of {self.path}, then run this again",
+            )
         return data
 
     def commit(self, checksum: bytes) -> Commit:
@@ -64,7 +68,7 @@ class Staging:
     """Objects written beside a store; `publish` makes them durable, then gives them their names.
 
     Several processes may fill one staging directory; the one that made it publishes or discards it.
-    Like a store it has 256 directories: in one large directory each new file costs twice as much (ext4).
+    Like a store it has up to 256 directories: in one large one each new file costs twice as much (ext4).
     """
 
     def __init__(self, store: Store, directory: Path | None = None) -> None:
@@ -72,10 +76,9 @@ class Staging:
         self._made = directory is None
         self.directory = directory or store.path / "tmp" / f"{_STAGING}{secrets.token_hex(8)}"
         self._prefix = f"{self.directory}/"
+        self._fans: set[str] = set()
         if self._made:
             self.directory.mkdir(mode=0o700)
-            for number in range(256):
-                os.mkdir(f"{self._prefix}{number:02x}")
 
     def __enter__(self) -> Staging:
         return self
@@ -104,12 +107,14 @@ class Staging:
         checksum = hashlib.sha256(objects.file_header(meta)).digest()
         if self.store.has(Kind.FILE, checksum):
             return checksum
-        path = self._prefix + _name(Kind.FILE, checksum)
+        path = self._place(_name(Kind.FILE, checksum))
         try:
             os.symlink(meta.target, path)
+            _dress(path, meta)
         except FileExistsError:
-            return checksum
-        _dress(path, meta)
+            pass
+        except OSError as error:
+            raise _store_error(self.store.path, error) from error
         return checksum
 
     def add_file(self, meta: FileMeta, data: bytes) -> bytes:
@@ -133,7 +138,7 @@ class Staging:
 
         self._create_file(temporary, pieces(), meta)
         checksum = digest.digest()
-        os.rename(self._prefix + temporary, self._prefix + _name(Kind.FILE, checksum))
+        os.rename(self._prefix + temporary, self._place(_name(Kind.FILE, checksum)))
         return checksum
 
     def adopt(self, meta: FileMeta, source: str) -> bytes:
@@ -147,7 +152,7 @@ class Staging:
                 digest.update(data)
         checksum = digest.digest()
         if not self.store.has(Kind.FILE, checksum):
-            path = self._prefix + _name(Kind.FILE, checksum)
+            path = self._place(_name(Kind.FILE, checksum))
             try:
                 os.link(source, path)
             except FileExistsError:
@@ -168,9 +173,10 @@ class Staging:
             os.close(fd)
 
     def publish(self) -> int:
-        """Make all staged objects durable and visible; gives their number.
+        """Make all staged objects durable, then give them their names; gives their number.
 
-        After it returns, and not before, a reference may name them. Raises StoreError.
+        The names are durable after the next sync of the file system: `refs.write_refs` makes one before it
+        names a commit. Raises StoreError.
         """
         names = [
             f"{directory}/{name}"
@@ -184,8 +190,16 @@ class Staging:
             for name in names:
                 if name.endswith(suffix):
                     self._rename(name)
-        self.sync()
         return len(names)
+
+    def _place(self, name: str) -> str:
+        """The path of a staged object, whose directory is there."""
+        fan = name[:2]
+        if fan not in self._fans:
+            with suppress(FileExistsError):
+                os.mkdir(self._prefix + fan)
+            self._fans.add(fan)
+        return self._prefix + name
 
     def _rename(self, name: str) -> None:
         target = f"{self.store.path}/objects/{name}"
@@ -207,9 +221,11 @@ class Staging:
         owner: tuple[int, int] = (0, 0),
     ) -> None:
         try:
-            fd = os.open(f"{self._prefix}{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._place(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             return
+        except OSError as error:
+            raise _store_error(self.store.path, error) from error
         try:
             for data in pieces:
                 _write_all(fd, data)

@@ -4,33 +4,45 @@
 from __future__ import annotations
 
 import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
 
 from rpmtree.errors import StoreError
-from rpmtree.files import sync_filesystem
 from rpmtree.ostree.objects import Kind
 from rpmtree.ostree.store import Store
 from rpmtree.ostree.tree import Directory, Written
 
 
-def link_commit(source: Store, target: Store, commit: bytes, root: Directory, written: Written) -> dict[Kind, int]:
-    """Give all objects of a commit, durable in `source`, a name in `target`; gives how many of each kind were new.
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many objects a repository has, and how many a commit brought, as `ostree` counts them."""
+
+    metadata_total: int
+    metadata_written: int
+    content_total: int
+    content_written: int
+
+
+def link_commit(source: Store, target: Store, commit: bytes, root: Directory, written: Written) -> Figures:
+    """Give all objects of a commit, durable in `source`, a name in `target`.
 
     Every object is looked for, not only those below new directories: a prune that was interrupted may have
-    taken any. Raises StoreError; OSError with EXDEV where the two are on different file systems.
+    taken any. The names are durable after the next sync. Raises StoreError; OSError with EXDEV where the two
+    are on different file systems.
     """
     files = {checksum for _, directory in root.walk() for checksum in directory.files.values()}
     wanted = {Kind.FILE: files, Kind.DIRMETA: written.dirmetas, Kind.DIRTREE: written.dirtrees, Kind.COMMIT: {commit}}
     present = object_names(target)
-    new = {}
+    new = dict.fromkeys(Kind, 0)
     for kind in (Kind.FILE, Kind.DIRMETA, Kind.DIRTREE, Kind.COMMIT):
         missing = [checksum for checksum in wanted[kind] if f"{checksum.hex()}.{kind.value}" not in present]
         for checksum in missing:
             _link(source.object_path(kind, checksum), target.object_path(kind, checksum))
         new[kind] = len(missing)
-        if missing and kind is Kind.DIRTREE:
-            _sync(target)  # a commit object says that all below it is there
-    _sync(target)
-    return new
+    content = sum(name.endswith(f".{Kind.FILE.value}") for name in present)
+    metadata = sum(count for kind, count in new.items() if kind is not Kind.FILE)
+    return Figures(len(present) - content + metadata, metadata, content + new[Kind.FILE], new[Kind.FILE])
 
 
 def object_names(store: Store) -> set[str]:
@@ -50,18 +62,16 @@ def _link(source: str, target: str) -> None:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        pass
+        return
     except FileNotFoundError as error:
         raise StoreError(
-            f"the object {source} has vanished", hint="run this again; the package is imported anew"
+            f"the object {source} has vanished", hint=f"remove {Path(source).parents[2]}, then run this again"
         ) from error
-
-
-def _sync(store: Store) -> None:
-    fd = os.open(store.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_filesystem(fd)
-    except OSError as error:
-        raise StoreError(f"{store.path}: what was written could not be made durable: {error.strerror}") from error
-    finally:
-        os.close(fd)
+    found = os.lstat(target)
+    # The time that every object is made with: what was written to afterwards has another.
+    if stat.S_ISREG(found.st_mode) and found.st_mtime_ns != 0 and source.endswith(f".{Kind.FILE.value}"):
+        os.unlink(target)
+        raise StoreError(
+            f"the object {source} was changed after it was made",
+            hint=f"remove {Path(source).parents[2]}, then run this again",
+        )

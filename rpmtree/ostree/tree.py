@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rpmtree.ostree import objects
 from rpmtree.ostree.objects import Kind
 from rpmtree.ostree.store import Staging, Store
+from rpmtree.ostree.variant import parse, serialise
 
 DEFAULT_META = objects.dirmeta(0o755)
 
@@ -51,6 +52,53 @@ class Directory:
         yield prefix, self
         for name in sorted(self.dirs):
             yield from self.dirs[name].walk(f"{prefix}/{name}" if prefix else name)
+
+
+_PACKED = "(ayaayayayay)"
+
+
+def pack(directory: Directory) -> bytes:
+    """A whole tree in one piece, which is read a good deal faster than its thousands of objects.
+
+    Paths of directories (NUL between them), their distinct dirmetas, a number (2 bytes) of one for each
+    directory; paths of files, their checksums.
+    """
+    directories, numbers, files, checksums = [], bytearray(), [], bytearray()
+    metas: dict[bytes, int] = {}
+    for path, found in directory.walk():
+        directories.append(path)
+        numbers += metas.setdefault(found.meta, len(metas)).to_bytes(2, "big")
+        for name in sorted(found.files):
+            files.append(f"{path}/{name}" if path else name)
+            checksums += found.files[name]
+    return serialise(_PACKED, (_joined(directories), list(metas), numbers, _joined(files), checksums))
+
+
+def unpack(data: bytes) -> Directory:
+    """The inverse of `pack`. Raises ValueError for what `pack` did not make."""
+    directories, metas, numbers, files, checksums = parse(_PACKED, data)
+    root = Directory()
+    places = {"": root}
+    for at, path in enumerate(_split(directories)):
+        if path:
+            parent, _, name = path.rpartition("/")
+            places[path] = places[parent].dirs[name] = Directory()
+        places[path].meta = metas[int.from_bytes(numbers[2 * at : 2 * at + 2], "big")]
+    names = _split(files) if checksums else []
+    if len(names) * 32 != len(checksums):
+        raise ValueError("not a packed tree")
+    for at, path in enumerate(names):
+        parent, _, name = path.rpartition("/")
+        places[parent].files[name] = checksums[32 * at : 32 * at + 32]
+    return root
+
+
+def _joined(paths: list[str]) -> bytes:
+    return "\0".join(paths).encode("utf-8", "surrogateescape")
+
+
+def _split(data: bytes) -> list[str]:
+    return data.decode("utf-8", "surrogateescape").split("\0")
 
 
 def load(store: Store, tree: bytes, meta: bytes) -> Directory:

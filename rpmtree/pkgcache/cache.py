@@ -10,15 +10,18 @@ import os
 import selectors
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from rpmtree import command, errors
 from rpmtree.errors import StoreError, ToolError
+from rpmtree.ostree import tree
 from rpmtree.ostree.objects import Commit
 from rpmtree.ostree.refs import read_ref, write_refs
 from rpmtree.ostree.store import Staging, Store
+from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.importer import IMPORT_VERSION, Job
 from rpmtree.pkgcache.paths import ref_of
 from rpmtree.progress import Reporter
@@ -57,6 +60,11 @@ class CachedPackage:
         return bytes(self.commit.metadata["strata.header"].value)
 
     @property
+    def tree(self) -> Directory:
+        """The commit's tree, a new one at each call."""
+        return tree.unpack(self.commit.metadata["strata.tree"].value)
+
+    @property
     def unsupported(self) -> tuple[str, ...]:
         """Paths that have no place in a deployed tree."""
         return tuple(self.commit.metadata["strata.unsupported"].value)
@@ -70,13 +78,13 @@ class PackageCache:
 
     def find(self, wanted: Wanted) -> CachedPackage | None:
         """The package, if it was imported from this very file and checked as is wanted now."""
-        checksum = read_ref(self.store.path, ref_of(wanted.nevra.name, wanted.nevra.evra))
-        if checksum is None:
-            return None
         try:
+            checksum = read_ref(self.store.path, ref_of(wanted.nevra.name, wanted.nevra.evra))
+            if checksum is None:
+                return None
             commit = self.store.commit(checksum)
         except StoreError:
-            return None
+            return None  # damaged: it is imported anew
         values = {
             key: commit.metadata[key].value
             for key in ("strata.import-version", "strata.keys")
@@ -138,7 +146,11 @@ class _Worker:
     """One importing process and the job it has."""
 
     def __init__(self, setup: Mapping[str, object]) -> None:
-        self.process = command.spawn([sys.executable, "-m", "rpmtree.pkgcache.worker"], stdin=subprocess.PIPE)
+        # A file and not a pipe: nobody reads while it works, and a full pipe would stop it for good.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
+        # -P: a module in the working directory must not be taken for one of Python's.
+        argv = [sys.executable, "-P", "-m", "rpmtree.pkgcache.worker"]
+        self.process = command.spawn(argv, stdin=subprocess.PIPE, stderr=self._stderr.fileno())
         self.job = -1
         self._send(setup)
 
@@ -152,9 +164,10 @@ class _Worker:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            _, stderr = self.process.communicate()
-            package = jobs[self.job][0].nevra
-            raise StoreError(f"the process that imports {package} died", detail=command.tail(stderr) or None)
+            self.process.wait()
+            self._stderr.seek(0)
+            package, said = jobs[self.job][0].nevra, command.tail(self._stderr.read())
+            raise StoreError(f"the process that imports {package} died", detail=said or None)
         answer = json.loads(line)
         if "error" in answer:
             kind: type[ToolError] = getattr(errors, answer["error"])
@@ -165,6 +178,7 @@ class _Worker:
         """End the process; one that is still at work, because another failed, is killed."""
         self.process.kill()
         self.process.communicate()
+        self._stderr.close()
 
     def _send(self, value: Mapping[str, object]) -> None:
         assert self.process.stdin

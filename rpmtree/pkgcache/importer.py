@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,16 +20,16 @@ from rpmtree.ostree import objects, tree
 from rpmtree.ostree.objects import FileMeta
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.variant import Variant
-from rpmtree.pkgcache.paths import Fate, checked, place, tmpfiles_line
+from rpmtree.pkgcache.paths import MAX_PATH, Fate, checked, place, tmpfiles_line
 from rpmtree.rpm import package as headers
 from rpmtree.rpm.capabilities import capability_xattr
 from rpmtree.rpm.nevra import Nevra
-from rpmtree.rpm.package import File
+from rpmtree.rpm.package import File, Package
 from rpmtree.rpm.payload import Entry, PayloadReader
 from rpmtree.rpm.signatures import Verifier
 
 #: A change in what the importer makes of an RPM; older commits are imported anew.
-IMPORT_VERSION = 1
+IMPORT_VERSION = 2
 TMPFILES_DIRECTORY = "usr/lib/rpm-ostree/tmpfiles.d"
 _IN_MEMORY = 1 << 20
 _DIGESTS = {1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
@@ -57,8 +58,12 @@ class _Unpacking:
     unsupported: list[str] = field(default_factory=list)
     #: The digest that each file is checked by, where the payload as a whole has none.
     each: str | None = None
-    #: Names whose content comes with a later link, by inode.
-    waiting: dict[int, list[tuple[str, FileMeta]]] = field(default_factory=dict)
+    #: Names without data of their own: it comes with another name of the same link group.
+    linked: list[tuple[str | None, File]] = field(default_factory=list)
+    #: The object of each link group whose data has come, and the name that it came with.
+    contents: dict[int, tuple[bytes, File]] = field(default_factory=dict)
+    #: Link group → its last name, which has the data where entries don't say their size.
+    last: dict[int, str] = field(default_factory=dict)
 
 
 def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
@@ -73,17 +78,30 @@ def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
         found = headers.nevra_of(header)
         if found != job.nevra:
             raise FetchError(f"{job.path} is {found}, not {job.nevra} as the repository says")
+        package = _read_header(header, str(job.nevra))
         unpacking = _Unpacking(staging, str(job.nevra))
-        files = _placed(unpacking, headers.files_of(header))
+        files = _placed(unpacking, package.files)
         _unpack(unpacking, fd, header, files, _whole_file(job, lead))
     finally:
         os.close(fd)
     _write_tmpfiles(unpacking, job.nevra.name)
     written = tree.write(staging, unpacking.root)
-    value = objects.Commit(
-        written.tree, written.meta, header["BUILDTIME"] or 0, _metadata(job, header.unload(), unpacking.unsupported)
-    )
+    value = objects.Commit(written.tree, written.meta, package.build_time, _metadata(job, package.header, unpacking))
     return staging.add_metadata(objects.Kind.COMMIT, objects.commit(value))
+
+
+def _read_header(header: Any, name: str) -> Package:
+    """The header as a value. Read whole, so that nothing in it comes as a surprise later. Raises FetchError."""
+    try:
+        package = headers.from_header(header)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise FetchError(f"{name} is refused: parts of its header don't belong together") from error
+    nevra = package.nevra
+    # Parts of file names, of lines and of branches: rpmbuild allows still less.
+    parts = nevra.name, nevra.version, nevra.release, nevra.arch
+    if not all(re.fullmatch("[!-.0-~]{1,128}", part) for part in parts):
+        raise FetchError(f"{name!r} is refused: a part of its name is empty, too long, or has characters that none has")
+    return package
 
 
 def _whole_file(job: Job, lead: bytes) -> tuple[Any, str] | None:
@@ -96,6 +114,8 @@ def _placed(unpacking: _Unpacking, files: tuple[File, ...]) -> dict[bytes, tuple
     """The files that the payload must hold, by name: the file, its place (None: nowhere), its index."""
     expected: dict[bytes, tuple[File, str | None, int]] = {}
     for index, file in enumerate(files):
+        if file.path == "/" and file.is_dir:
+            continue  # the package filesystem owns it
         try:
             relative = checked(file.path)
         except ValueError as error:
@@ -107,11 +127,27 @@ def _placed(unpacking: _Unpacking, files: tuple[File, ...]) -> dict[bytes, tuple
             if not relative.startswith("dev/"):
                 raise FetchError(f"{unpacking.name} is refused: {file.path} is a device, a pipe or a socket")
             continue
+        _check(unpacking, file)
+        if file.link_group:
+            unpacking.last[file.link_group] = file.path
         name = relative.encode("utf-8", "surrogateescape")
         if name in expected:
             raise FetchError(f"{unpacking.name} is refused: it has two files at {file.path}")
         expected[name] = file, _put(unpacking, relative, file), index
     return expected
+
+
+def _check(unpacking: _Unpacking, file: File) -> None:
+    """Refuse what could not be stored."""
+    try:
+        if stat.S_ISLNK(file.mode) and not 0 < len(file.target.encode()) < MAX_PATH:
+            raise FetchError(f"{unpacking.name} is refused: the target of {file.path} is empty or too long")
+        if file.caps:
+            capability_xattr(file.caps)
+    except UnicodeEncodeError:
+        raise FetchError(f"{unpacking.name} is refused: the target of {file.path} is not UTF-8") from None
+    except ValueError as error:
+        raise FetchError(f"{unpacking.name} is refused: capabilities of {file.path}: {error}") from None
 
 
 def _put(unpacking: _Unpacking, relative: str, file: File) -> str | None:
@@ -167,9 +203,7 @@ def _unpack(
         raise FetchError(f"{unpacking.name} is not the file that the repository's metadata describes")
     if expected:
         raise FetchError(f"the payload of {unpacking.name} lacks {min(expected)!r}")
-    for links in unpacking.waiting.values():  # empty files with several names
-        for path, meta in links:
-            _add(unpacking, path, unpacking.staging.add_file(meta, b""))
+    _link(unpacking)
 
 
 def _entry_name(entry: Entry) -> bytes:
@@ -184,28 +218,50 @@ def _take(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File
     if stat.S_ISDIR(file.mode):
         return
     if stat.S_ISLNK(file.mode):
-        target = reader.read() if entry.index is None else file.target.encode("utf-8", "surrogateescape")
-        if target.decode("utf-8", "surrogateescape") != file.target:
+        target = file.target.encode()
+        if entry.index is not None:
+            reader.begin(file.size)
+        if reader.read(len(target)) != target:
             raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the link {file.path}")
         if path is not None:
             _add(unpacking, path, unpacking.staging.add_link(FileMeta(stat.S_IFLNK | 0o777, target=file.target)))
         return
-    if entry.index is not None:
-        reader.begin(file.size)
-    elif entry.size != file.size and not (entry.links > 1 and entry.size == 0):
-        raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the size of {file.path}")
-    if path is None:
+    if not _has_data(unpacking, reader, entry, file):
+        unpacking.linked.append((path, file))
+        return
+    if path is None and not file.link_group:
         while reader.read(_IN_MEMORY):
             pass
         return
-    meta = _file_meta(file)
-    if entry.links > 1 and entry.size == 0:
-        unpacking.waiting.setdefault(entry.inode, []).append((path, meta))
-        return
-    checksum = _content(unpacking, reader, file, meta)
-    _add(unpacking, path, checksum)
-    for other, _ in unpacking.waiting.pop(entry.inode, ()) if entry.links > 1 else ():
-        _add(unpacking, other, checksum)
+    checksum = _content(unpacking, reader, file, _file_meta(file))
+    if file.link_group:
+        unpacking.contents[file.link_group] = checksum, file
+    if path is not None:
+        _add(unpacking, path, checksum)
+
+
+def _has_data(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File) -> bool:
+    """Whether the entry of a regular file has its data, and not another name of the same file."""
+    if entry.index is not None:
+        has = unpacking.last.get(file.link_group, file.path) == file.path
+        reader.begin(file.size if has else 0)
+        return has
+    if entry.size == 0 and entry.links > 1 and file.link_group:
+        return False
+    if entry.size != file.size:
+        raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the size of {file.path}")
+    return True
+
+
+def _link(unpacking: _Unpacking) -> None:
+    """Give the names without data the object that the data of their link group made."""
+    for path, file in unpacking.linked:
+        checksum, source = unpacking.contents.get(file.link_group, (None, file))
+        if (checksum is None and file.size) or (file.size, file.digest) != (source.size, source.digest):
+            raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the links of {file.path}")
+        if path is not None:
+            # Empty files have no data in any of their names.
+            _add(unpacking, path, checksum or unpacking.staging.add_file(_file_meta(file), b""))
 
 
 def _content(unpacking: _Unpacking, reader: PayloadReader, file: File, meta: FileMeta) -> bytes:
@@ -251,10 +307,10 @@ def _write_tmpfiles(unpacking: _Unpacking, name: str) -> None:
         text = "".join(f"{line}\n" for line in sorted(unpacking.tmpfiles))
         meta = FileMeta(stat.S_IFREG | 0o644)
         checksum = unpacking.staging.add_file(meta, text.encode("utf-8", "surrogateescape"))
-        _directory(unpacking, TMPFILES_DIRECTORY).files[f"{name}.conf"] = checksum
+        _add(unpacking, f"{TMPFILES_DIRECTORY}/{name}.conf", checksum)
 
 
-def _metadata(job: Job, header: bytes, unsupported: list[str]) -> dict[str, Variant]:
+def _metadata(job: Job, header: bytes, unpacking: _Unpacking) -> dict[str, Variant]:
     nevra = job.nevra
     return {
         "rpmostree.nevra": Variant(
@@ -264,7 +320,8 @@ def _metadata(job: Job, header: bytes, unsupported: list[str]) -> dict[str, Vari
         "strata.header": Variant("ay", header),
         "strata.import-version": Variant("u", IMPORT_VERSION),
         "strata.keys": Variant("s", job.keys),
-        "strata.unsupported": Variant("as", sorted(unsupported)),
+        "strata.tree": Variant("ay", tree.pack(unpacking.root)),
+        "strata.unsupported": Variant("as", sorted(unpacking.unsupported)),
     }
 
 

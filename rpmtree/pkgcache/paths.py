@@ -13,6 +13,8 @@ from enum import Enum, auto
 
 MAX_PATH = 4096
 MAX_NAME = 255
+#: Directories within directories: libostree pulls no tree that is deeper than 256 (OSTREE_MAX_RECURSION).
+MAX_DEPTH = 250
 _TOP_KEPT = {"usr", "etc", "bin", "sbin", "lib", "lib64", "lib32", "libx32"}
 #: Directories that only `filesystem` ships; their content is made anew for every deployment.
 _TOP_SKELETON = {"dev", "proc", "sys", "home", "root", "srv", "mnt", "media", "tmp", "sysroot", "ostree"}
@@ -51,13 +53,19 @@ def checked(path: str) -> str:
         raise ValueError("is not absolute")
     if "\0" in path:
         raise ValueError("holds a NUL byte")
-    if len(path) > MAX_PATH:
+    if len(path.encode("utf-8", "surrogateescape")) > MAX_PATH:
         raise ValueError(f"is longer than {MAX_PATH} bytes")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8, which OSTree asks of names") from None
     relative = path[1:]
+    if relative.count("/") >= MAX_DEPTH:
+        raise ValueError(f"is deeper than {MAX_DEPTH} directories")
     for part in relative.split("/"):
         if part in ("", ".", ".."):
             raise ValueError(f"has the component “{part}”")
-        if len(part.encode("utf-8", "surrogateescape")) > MAX_NAME:
+        if len(part.encode()) > MAX_NAME:
             raise ValueError(f"has a component longer than {MAX_NAME} bytes")
         if part.startswith(".wh."):
             raise ValueError("has a name that layered images read as a deletion")
@@ -88,7 +96,7 @@ def tmpfiles_line(path: str, mode: int, user: str, group: str, target: str = "")
         absolute = absolute[len("/var") :]
     if target:
         return f"L {quoted(absolute)} - - - - {quoted(target)}"
-    return f"d {quoted(absolute)} {mode & 0o7777:04o} {user} {group} - -"
+    return f"d {quoted(absolute)} {mode & 0o7777:04o} {quoted(user)} {quoted(group)} - -"
 
 
 def quoted(text: str) -> str:

@@ -37,6 +37,8 @@ def _answer(raw: dict[str, Any], verifiers: dict[str, Verifier], staging: Stagin
     job = Job(raw["path"], Nevra(*raw["nevra"]), raw["checksum"], raw["gpgcheck"], raw["keys"])
     try:
         return {"commit": import_rpm(job, verifiers[job.keys], staging).hex()}
+    except OSError as error:
+        return {"error": "StoreError", "message": f"{job.nevra}: {error}", "hint": ""}
     except ToolError as error:
         return {"error": type(error).__name__, "message": error.message, "hint": error.hint or ""}
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from rpmtree import mounts
 from rpmtree.errors import ToolError
 from rpmtree.files import Root, remove_tree
-from rpmtree.ostree import objects, tree
-from rpmtree.ostree.store import Staging, Store
+from rpmtree.ostree import objects
+from rpmtree.ostree.store import Store
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.cache import CachedPackage
 from rpmtree.pkgcache.paths import QUIETLY_SKIPPED
@@ -69,9 +69,10 @@ def assemble_root(
     ):
         # While rpm writes its database on the other core.
         ordered = tuple(packages[nevra] for nevra in result.order)
-        merged = _merge(store, ordered, cached, spec)
-        lower = _check_out(store, work, merged)
-    with _overlay(work, lower) as (root, upper):
+        merged = _merge(ordered, cached, spec)
+        checkout = Checkout(store, work / "lower")
+        checkout.update(merged)
+    with _overlay(work, checkout.path) as (root, upper):
         _prepare(root, database, spec)
         with step(reporter, "Running scripts"):
             run_package_scripts(root, ordered, spec.scripts, reporter)
@@ -97,13 +98,12 @@ def _check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) 
             )
 
 
-def _merge(store: Store, packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec) -> Directory:
+def _merge(packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec) -> Directory:
     found = {package.nevra: package for package in cached}
     merger = Merger(spec.files)
     for package in packages:
-        commit = found[package.nevra].commit
         _check_places(package, found[package.nevra].unsupported, spec)
-        package_tree = tree.load(store, commit.tree, commit.meta)
+        package_tree = found[package.nevra].tree
         usr = package_tree.dirs.get("usr")
         if usr and spec.opt_usrlocal is OptUsrLocal.VAR:
             usr.dirs.pop("local", None)  # bare directories, or files that are left out
@@ -112,15 +112,6 @@ def _merge(store: Store, packages: Sequence[Package], cached: Sequence[CachedPac
         if name not in merger.root.files:
             merger.root.make(name).meta = objects.dirmeta(mode)
     return merger.root
-
-
-def _check_out(store: Store, work: Path, merged: Directory) -> Path:
-    with Staging(store) as staging:
-        written = tree.write(staging, merged)
-        staging.publish()
-    checkout = Checkout(store, work / "lower")
-    checkout.update(merged, (written.tree, written.meta))
-    return checkout.path
 
 
 @contextmanager

@@ -7,12 +7,14 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
-from rpmtree.errors import StoreError
+from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects
 from rpmtree.ostree.objects import FileMeta, Xattrs
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.tree import Directory
+from rpmtree.pkgcache.paths import MAX_DEPTH
 
 _OVERLAY = "trusted.overlay."
 #: What a commit may hold, after rpm-ostree's filter; user.ima is stored under its effective name.
@@ -26,17 +28,27 @@ def apply_upper(staging: Staging, base: Directory, upper: str, dropped: Callable
     The overlay must be unmounted, for staged files share their inodes with the upper directory, which is of
     no further use. Devices, pipes and sockets are left out: `dropped` is called with the path of each.
     Format: whiteouts are 0:0 character devices, `trusted.overlay.opaque` hides what is below
-    (Documentation/filesystems/overlayfs.rst). Raises StoreError.
+    (Documentation/filesystems/overlayfs.rst). Raises StoreError; ToolError for names that OSTree can't hold.
     """
     try:
-        return _apply(staging, base, upper, "", dropped)
+        return _apply(_Taken(staging, dropped), base, upper, "")
     except OSError as error:
         raise StoreError(f"can't read the changed tree at {upper}: {error.strerror or error}") from error
 
 
-def _apply(
-    staging: Staging, base: Directory | None, upper: str, path: str, dropped: Callable[[str], None]
-) -> Directory:
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What goes along while a tree is read."""
+
+    staging: Staging
+    dropped: Callable[[str], None]
+    #: Inode → checksum of the files with several names: one name is staged, and changed, for all.
+    links: dict[int, bytes] = field(default_factory=dict)
+
+
+def _apply(taken: _Taken, base: Directory | None, upper: str, path: str) -> Directory:
+    if path.count("/") > MAX_DEPTH:
+        raise ToolError(f"the tree has directories deeper than {MAX_DEPTH}, below {path[:100]!r}")
     opaque = _xattr(upper, f"{_OVERLAY}opaque") == b"y"
     result = Directory()
     if base is not None and not opaque:
@@ -46,20 +58,42 @@ def _apply(
     with os.scandir(upper) as entries:
         for entry in sorted(entries, key=lambda found: found.name):
             below = f"{path}/{entry.name}"
+            _check_name(below, entry.name)
             found = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
                 previous = result.dirs.get(entry.name)
                 result.files.pop(entry.name, None)
-                result.dirs[entry.name] = _apply(staging, previous, entry.path, below, dropped)
+                result.dirs[entry.name] = _apply(taken, previous, entry.path, below)
                 continue
             result.dirs.pop(entry.name, None)
             if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
-                result.files[entry.name] = _stage(staging, entry.path, found)
+                result.files[entry.name] = _take(taken, entry.path, below, found)
                 continue
             result.files.pop(entry.name, None)
             if not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0):
-                dropped(below)
+                taken.dropped(below)
     return result
+
+
+def _check_name(path: str, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ToolError(
+            f"{path!r} is, or leads to, a name that is not UTF-8, and OSTree holds no other",
+            hint="a package's script or a treefile's made it",
+        ) from None
+
+
+def _take(taken: _Taken, path: str, shown: str, found: os.stat_result) -> bytes:
+    if stat.S_ISLNK(found.st_mode):
+        _check_name(shown, os.readlink(path))
+        return _stage(taken.staging, path, found)
+    if found.st_nlink == 1:
+        return _stage(taken.staging, path, found)
+    if found.st_ino not in taken.links:
+        taken.links[found.st_ino] = _stage(taken.staging, path, found)
+    return taken.links[found.st_ino]
 
 
 def _stage(staging: Staging, path: str, found: os.stat_result) -> bytes:

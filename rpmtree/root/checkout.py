@@ -6,7 +6,10 @@ The result is the lower layer of an overlay: nothing ever writes to it.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import shutil
 from pathlib import Path
 
 from rpmtree.errors import StoreError
@@ -25,11 +28,11 @@ class Checkout:
         self.path = path
         self._note = path.with_name(f"{path.name}.tree")
 
-    def update(self, wanted: Directory, checksums: tuple[bytes, bytes]) -> None:
-        """Make the directory hold `wanted`, whose dirtree and dirmeta checksums are given. Raises StoreError.
+    def update(self, wanted: Directory) -> None:
+        """Make the directory hold `wanted`. Raises StoreError.
 
-        What stands there from before is only changed where it differs. A checkout that was interrupted
-        has no note, and is made anew.
+        What stands there from before is only changed where it differs. One that was interrupted has no note, and
+        one with a directory that was changed behind our back is not trusted: both are made anew.
         """
         present = self._present()
         self._note.unlink(missing_ok=True)
@@ -41,14 +44,22 @@ class Checkout:
             _change(self._store, str(self.path), present, wanted)
         except OSError as error:
             raise StoreError(f"can't check out to {self.path}: {error.strerror or error}") from error
-        self._note.write_text(" ".join(checksum.hex() for checksum in checksums))
+        newest = max(os.lstat(f"{self.path}/{name}").st_ctime_ns for name, _ in wanted.walk())
+        note = newest.to_bytes(8, "big") + tree.pack(wanted)
+        self._note.write_bytes(hashlib.sha256(note).digest() + note)
 
     def _present(self) -> Directory | None:
         try:
-            checksums = [bytes.fromhex(text) for text in self._note.read_text().split()]
-            return tree.load(self._store, checksums[0], checksums[1])
-        except (FileNotFoundError, IndexError, ValueError, StoreError):
+            data = self._note.read_bytes()
+            digest, note = data[:32], data[32:]
+            if hashlib.sha256(note).digest() != digest:
+                return None
+            newest, found = int.from_bytes(note[:8], "big"), tree.unpack(note[8:])
+            # Every name that comes, goes or moves changes its directory's time.
+            changed = any(os.lstat(f"{self.path}/{name}").st_ctime_ns > newest for name, _ in found.walk())
+        except OSError:
             return None
+        return None if changed else found
 
 
 def _change(store: Store, path: str, present: Directory, wanted: Directory) -> None:
@@ -62,7 +73,7 @@ def _change(store: Store, path: str, present: Directory, wanted: Directory) -> N
         if there != checksum:
             if there is not None:
                 os.unlink(f"{path}/{name}")
-            os.link(store.object_path(Kind.FILE, checksum), f"{path}/{name}", follow_symlinks=False)
+            _link(store.object_path(Kind.FILE, checksum), f"{path}/{name}")
     for name, directory in wanted.dirs.items():
         found = present.dirs.get(name)
         if found is None:
@@ -73,3 +84,19 @@ def _change(store: Store, path: str, present: Directory, wanted: Directory) -> N
         mode, uid, gid = objects.parse_dirmeta(wanted.meta)
         os.chown(path, uid, gid)
         os.chmod(path, mode)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.EMLINK:
+            raise
+        # A file system has only so many names for a file (65,000 on ext4), and all empty files are one object.
+        shutil.copy2(source, target, follow_symlinks=False)
+        found = os.lstat(source)
+        os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+        if not os.path.islink(target):
+            os.chmod(target, found.st_mode & 0o7777)
+            for name in os.listxattr(source):  # after chown, which takes capabilities away
+                os.setxattr(target, name, os.getxattr(source, name))

@@ -106,11 +106,19 @@ class Merger:
                     hint="exclude one of the packages, or name the file in remove-from-packages",
                 )
         if present is None:
-            raise ConflictError(f"/{path}", ["an earlier package (a directory there)", str(package.nevra)])
+            raise self._conflict_of_kinds(path, package)
         return checksum
 
+    def _conflict_of_kinds(self, path: str, package: Package) -> ConflictError:
+        """A directory and something else at one path."""
+        owners = (other for other in self._packages if any(_is_at_or_below(file, path) for file in other.files))
+        owner = next((str(other.nevra) for other in owners), "an earlier package")
+        return ConflictError(f"/{path}", [owner, str(package.nevra)], hint="exclude one of the packages")
+
     def _through_link(self, path: str, package: Package) -> Directory:
-        """The directory that the link at `path` leads to."""
+        """The directory that the link at `path` leads to. Raises ConflictError where there is a file and no link."""
+        if path not in self._links:
+            raise self._conflict_of_kinds(path, package)
         target = self._resolve(path, 0)
         if target is None:
             raise ToolError(
@@ -153,6 +161,11 @@ def _place(path: str) -> Placement:
 def _file_at(package: Package, path: str) -> File | None:
     """The package's file that is placed at `path`."""
     return next((file for file in package.files if not file.is_ghost and _place(file.path).path == path), None)
+
+
+def _is_at_or_below(file: File, path: str) -> bool:
+    placed = _place(file.path).path
+    return not file.is_ghost and (placed == path or placed.startswith(f"{path}/"))
 
 
 def _drop(tree: Directory, paths: Iterable[str]) -> None:

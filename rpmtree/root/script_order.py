@@ -41,6 +41,8 @@ IGNORED = {
     "systemd.transfiletriggerin": "asks a running system to reload and fills /var and /run",
     "systemd-udev.transfiletriggerin": "asks a running system to reload",
 }
+#: A script of the table that calls this runs all the same: accounts belong to the image, where their ids stay.
+_MAKES_ACCOUNTS = "systemd-sysusers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def plan_scripts(
 def is_ignored(run: ScriptRun, skipped: set[str], *, kernel_install: bool) -> bool:
     """Whether the script is left out: by the table, by `skipped`, by its own mark, or as the kernel's."""
     name = f"{run.package.name}.{run.phase}"
-    if name in IGNORED or name in skipped:
+    if name in skipped or (name in IGNORED and _MAKES_ACCOUNTS not in run.script.body):
         return True
     if run.phase == "posttrans" and (run.package.name == "kernel" or run.package.name.startswith("kernel-")):
         return not kernel_install

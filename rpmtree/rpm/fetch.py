@@ -11,6 +11,7 @@ import errno
 import hashlib
 import http
 import http.client
+import io
 import os
 import ssl
 import threading
@@ -28,6 +29,8 @@ from rpmtree.rpm.repos import Repo
 
 TIMEOUT = 30.0
 ATTEMPTS = 3
+#: Seconds before the second attempt; four times as many before the third.
+PAUSE = 0.2
 _CHUNK = 1 << 18
 #: Below this many bytes a second, over a whole file, a download is given up.
 _SLOWEST = 1000
@@ -109,17 +112,21 @@ class Fetcher:
 
         def once(url: str) -> None:
             with open(partial, "a+b") as file:
+                begun = file.seek(0, os.SEEK_END) > 0
                 self._go_on(url, file, size, advanced)
-                file.seek(0)
-                if hashlib.file_digest(file, digest.algorithm).hexdigest() != digest.hexdigest:
-                    os.unlink(partial)
+                if begun and not _is(file, digest):
+                    # What was begun may be of another file, or mirror: once more from the start.
+                    file.truncate(0)
+                    self._go_on(url, file, size, advanced)
+                if not _is(file, digest):
+                    file.truncate(0)
                     raise _BadError("its content is not what the repository's metadata says")
                 os.fsync(file.fileno())
             os.replace(partial, path)
 
         self._try(urls, once)
 
-    def _go_on(self, url: str, file: IO[bytes], size: int, advanced: Callable[[int], None]) -> None:
+    def _go_on(self, url: str, file: io.BufferedRandom, size: int, advanced: Callable[[int], None]) -> None:
         """Append to `file` what is missing of `size` bytes."""
         begin = file.seek(0, os.SEEK_END)
         if begin > size:
@@ -130,12 +137,14 @@ class Fetcher:
         with self._open(url, begin) as answer:
             if begin and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
                 begin = file.truncate(0)
+            if answer.length is not None and begin + answer.length != size:
+                raise _BadError(f"it has {begin + answer.length} bytes, and not {size} as the metadata says")
             at = begin
             while chunk := answer.read(min(_CHUNK, size + 1 - at)):
                 at += len(chunk)
                 if at > size:
                     file.truncate(0)
-                    raise _BadError(f"it is longer than the {size} bytes that the repository's metadata says")
+                    raise _BadError(f"it is longer than the {size} bytes that the metadata says")
                 file.write(chunk)
                 advanced(len(chunk))
                 if time.monotonic() - started > TIMEOUT + (at - begin) / _SLOWEST:
@@ -183,7 +192,7 @@ class Fetcher:
             if all("answers 4" in reason for reason in reasons.values()):
                 break
             if attempt + 1 < ATTEMPTS:
-                time.sleep(0.2 * 4**attempt)
+                time.sleep(PAUSE * 4**attempt)
         raise FetchError(
             f"{urls[0] if urls else self._repo.id} can't be fetched for the repository {self._repo.id}",
             detail="\n".join(f"  {url}: {reason}" for url, reason in reasons.items()),
@@ -204,6 +213,11 @@ class Fetcher:
 
     def _add(self, handler: urllib.request.BaseHandler) -> None:
         self._opener.add_handler(handler)
+
+
+def _is(file: io.BufferedRandom, digest: Digest) -> bool:
+    file.seek(0)
+    return hashlib.file_digest(file, digest.algorithm).hexdigest() == digest.hexdigest
 
 
 class _BadError(Exception):

@@ -22,6 +22,8 @@ import zstandard
 from rpmtree.errors import FetchError
 
 _CHUNK = 1 << 17
+#: Twice what the strongest presets of xz and zstd need; the stream says how much it wants.
+_LARGEST_WINDOW = 1 << 27
 _NEWC = b"070701"
 _NEWC_CRC = b"070702"
 #: rpm's own format for packages with files over 4 GiB: an index into the header in the place of metadata.
@@ -196,7 +198,7 @@ def _open(source: _Tee, compressor: str, package: str) -> io.RawIOBase:
     """The decompressed stream. `compressor` is RPMTAG_PAYLOADCOMPRESSOR; empty means gzip, as in rpm."""
     match compressor:
         case "zstd":
-            decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
             reader: Any = decompressor.stream_reader(
                 cast("IO[bytes]", source), read_size=_CHUNK, read_across_frames=True
             )
@@ -204,9 +206,9 @@ def _open(source: _Tee, compressor: str, package: str) -> io.RawIOBase:
         case "gzip" | "":
             return _Decompressed(source, lambda: zlib.decompressobj(wbits=31))
         case "xz":
-            return _Decompressed(source, lzma.LZMADecompressor)
+            return _Decompressed(source, lambda: lzma.LZMADecompressor(memlimit=_LARGEST_WINDOW))
         case "lzma":
-            return _Decompressed(source, lambda: lzma.LZMADecompressor(format=lzma.FORMAT_ALONE))
+            return _Decompressed(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LARGEST_WINDOW))
         case "bzip2":
             return _Decompressed(source, bz2.BZ2Decompressor)
         case "identity" | "none":

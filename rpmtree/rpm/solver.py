@@ -357,11 +357,13 @@ def _advisories(chosen: Sequence[Any]) -> tuple[Advisory, ...]:
             _SEVERITIES.get((advisory.severity or "").lower(), 0),
             tuple(sorted(packages)),
             advisory.title or "",
-            tuple(
-                sorted(
-                    (ref.title or ref.url, ref.url) for ref in advisory.references if ref.type == hawkey.REFERENCE_CVE
-                )
-            ),
+            tuple(sorted((ref.title or ref.url, ref.url) for ref in advisory.references if _tells_of_a_cve(ref))),
         )
         for name, (advisory, packages) in sorted(found.items())
     )
+
+
+def _tells_of_a_cve(ref: Any) -> bool:
+    """Fedora's notices name CVEs in the titles of Bugzilla references, as rpm-ostree looks for them."""
+    in_title = ref.type == hawkey.REFERENCE_BUGZILLA and "CVE-" in (ref.title or "")
+    return bool(in_title or ref.type == hawkey.REFERENCE_CVE)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rpmtree import command
 from tests.support.openpgp import Key
@@ -74,7 +75,7 @@ def packages() -> list[Package]:
     ]  # fmt: skip
 
 
-def greeter(version: str = "2.0~rc1", **said: object) -> Package:
+def greeter(version: str = "2.0~rc1", **said: Any) -> Package:
     """The package with everything in it; keywords replace its own."""
     files = {
         "/usr/bin/greet": file("#!/bin/sh\necho hello\n", mode=0o755, caps="cap_net_raw=ep"),
@@ -88,12 +89,13 @@ def greeter(version: str = "2.0~rc1", **said: object) -> Package:
         "/var/lib/greeter": directory(mode=0o700, user="greeter", group="greeter"),
         "/var/lib/greeter/seen": file(ghost=True),
     }
-    return rpm("greeter", **{
+    chosen: dict[str, Any] = {
         "version": version, "epoch": 1, "build_time": NEWEST, "files": files,
         "requires": ["filesystem", "shale-release", "libstone >= 3"], "requires_pre": ["shell"],
         "recommends": ["manual"], "pre": _GREETER_PRE, "post": "echo made of $1 >/etc/greeter.made; echo greeter ran",
         "posttrans": lua("local f = io.open('/etc/greeter.lua', 'w'); f:write('lua\\n'); f:close()"), **said,
-    })  # fmt: skip
+    }  # fmt: skip
+    return rpm("greeter", **chosen)
 
 
 _OS_RELEASE = 'NAME=Shale\nID=shale\nVERSION="1 (X)"\nPRETTY_NAME="Shale 1 (X)"\nVERSION_ID=1\n'
@@ -175,10 +177,14 @@ class Bench:
         shutil.rmtree(self.repo, ignore_errors=True)
         ostree(self.repo, "init", f"--mode={mode}")
 
-    def add_repo(self, name: str, packages: Sequence[Package], *, key: Key | None = None, gpgcheck: bool = True) -> Path:
+    def add_repo(
+        self, name: str, packages: Sequence[Package], *, key: Key | None = None, gpgcheck: bool = True
+    ) -> Path:
         """One more repository of packages, named in the treefile; `key` signs them, by default Shale's does."""
         where = make_repo(self.top / f"rpms-{name}", packages, key=key or (self.shale.key if gpgcheck else None))
-        repo_file(self.top / f"{name}.repo", name, where, gpgcheck=gpgcheck, gpgkey=self.shale.key if gpgcheck else None)
+        repo_file(
+            self.top / f"{name}.repo", name, where, gpgcheck=gpgcheck, gpgkey=self.shale.key if gpgcheck else None
+        )
         self.treefile["repos"] = ["shale", name]
         return where
 

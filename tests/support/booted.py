@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A sysroot that libostree takes for the system that runs, without a machine.
+
+In mount and process namespaces of its own the deployment becomes `/`, the sysroot `/sysroot`, and /run says
+`ostree-booted`; the host's /usr lies over the deployment's, so that Python and `ostree` are there. When the
+program ends, so does all of it but what it wrote into the sysroot.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rpmtree.command import run, tail
+from rpmtree.errors import CommandFailed
+
+_PROJECT = Path(__file__).resolve().parent.parent.parent
+_SCRIPT = r"""
+set -e
+deployment=$1 sysroot=$2 stateroot=$3 project=$4 program=$5
+mount --make-rprivate /
+mount --bind "$deployment" "$deployment"
+mount --bind "$sysroot" "$deployment/sysroot"
+mount --bind "$sysroot/boot" "$deployment/boot"
+mount --bind "$sysroot/ostree/deploy/$stateroot/var" "$deployment/var"
+mount --bind /usr "$deployment/usr"
+mount --bind /dev "$deployment/dev"
+mount -t proc proc "$deployment/proc"
+mount -t tmpfs tmpfs "$deployment/tmp"
+mount -t tmpfs tmpfs "$deployment/run"
+touch "$deployment/run/ostree-booted"
+mkdir "$deployment/run/host" "$deployment/run/project"
+mount --bind -o ro "$project" "$deployment/run/project"
+cd "$deployment"
+pivot_root . run/host
+cd /
+umount -l /run/host
+PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 exec /usr/bin/python3 -c "$program"
+"""
+
+
+def run_booted(sysroot: Path, deployment: Path, program: str) -> Any:
+    """Run a Python program in `deployment` as if it were booted; gives what it prints, read as JSON.
+
+    The project can be imported; the program stands alone otherwise. Raises CommandFailed.
+    """
+    stateroot = deployment.parent.parent.name
+    argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SCRIPT, "sh"]
+    done = run([*argv, str(deployment), str(sysroot), stateroot, str(_PROJECT), program], timeout=120, check=False)
+    sys.stderr.write(done.stderr.decode("utf-8", "replace"))  # for whoever reads why a test failed
+    if done.status != 0:
+        raise CommandFailed(["booted"], done.status, tail(done.stderr))
+    return json.loads(done.stdout)
