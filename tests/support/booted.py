@@ -37,7 +37,8 @@ cd "$deployment"
 pivot_root . run/host
 cd /
 umount -l /run/host
-PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 exec /usr/bin/python3 -c "$program"
+# Not exec: process 1 keeps the mounts that the program leaves, as an init does.
+PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "$program" || exit $?
 """
 
 

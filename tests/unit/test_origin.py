@@ -287,7 +287,7 @@ def test_values_are_read_as_glib_reads_them(raw: str) -> None:
         try:
             expected = theirs("g", "k")
         except GLib.Error:
-            with pytest.raises(ValueError, match="escape|backslash"):
+            with pytest.raises(ValueError, match=r"escape|backslash"):
                 ours(value)
         else:
             assert ours(value) == (expected if isinstance(expected, str) else tuple(expected))
