@@ -10,7 +10,7 @@ from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.store import Store
-from rpmtree.ostree.transfer import Figures, link_commit
+from rpmtree.ostree.transfer import Figures, check_commit, link_commit
 from rpmtree.root.commit import CommittedRoot
 
 
@@ -47,6 +47,7 @@ def _link(repo: Repository, source: Store, committed: CommittedRoot) -> Figures 
 
 
 def _pull(repo: Repository, source: Store, committed: CommittedRoot) -> Figures:
+    check_commit(source, committed.checksum, committed.root, committed.written)
     before = repo.statistics()
     repo.pull_commit(source.path, committed.checksum)
     after = repo.statistics()

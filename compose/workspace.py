@@ -43,7 +43,10 @@ def open_workspace(repo: Path, cachedir: Path | None) -> Iterator[Workspace]:
         with locked(directory / "lock"):
             if cachedir is None:
                 _remove_stale(repo / "tmp")
-            workspace = _prepared(directory)
+            try:
+                workspace = _prepared(directory)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise StoreError(f"{error.filename} is in the way: a directory is wanted there") from error
             with shared_lock(workspace.store.path):
                 yield workspace
     finally:
@@ -64,14 +67,14 @@ def _remove_stale(directory: Path) -> None:
 def _prepared(directory: Path) -> Workspace:
     packages = directory / "pkgcache-repo"
     ostree.create(packages, "bare")
+    for name in ("objects", "refs/heads", "tmp"):  # what an interrupted creation, or someone, has left out
+        (packages / name).mkdir(parents=True, exist_ok=True)
     mode = ostree.Repository(packages).mode
     if mode != "bare":
         raise StoreError(
             f"{packages} is a repository of mode {mode}, and bare is wanted",
             hint="another tool made it: remove it, or name another --cachedir",
         )
-    for name in ("objects", "refs/heads", "tmp"):  # what an interrupted creation, or someone, has left out
-        (packages / name).mkdir(parents=True, exist_ok=True)
     store = Store(packages)
     remove_stale_staging(store)
     for name in ("rpm-md", "work"):

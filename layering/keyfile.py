@@ -121,7 +121,9 @@ def _characters(raw: str, separator: str) -> Iterator[tuple[str, bool]]:
 
 
 def _escaped(text: str, separator: str) -> str:
-    body = text.lstrip(" \t")
-    leading = "".join(map(_LEADING.__getitem__, text[: len(text) - len(body)]))
     codes = _CODES | ({separator: f"\\{separator}"} if separator else {})
-    return leading + "".join(codes.get(char, char) for char in body)
+    escaped, leading = "", True
+    for char in text:
+        escaped += _LEADING[char] if leading and char in _LEADING else codes.get(char, char)
+        leading = (leading and char in " \t\n\r") or char == separator
+    return escaped

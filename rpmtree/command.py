@@ -6,8 +6,10 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,11 +78,11 @@ def run(
     try:
         out, err = process.communicate(stdin if isinstance(stdin, bytes) else None, timeout=timeout)
     except subprocess.TimeoutExpired:
-        process.kill()
+        kill(process)
         _, err = process.communicate()
         raise CommandFailed(argv, -9, tail(err), hint=f"it ran longer than {timeout:g} s") from None
     except BaseException:
-        process.kill()
+        kill(process)
         process.communicate()
         raise
     if check and process.returncode != 0:
@@ -116,7 +118,19 @@ def spawn(
         env=environment,
         pass_fds=fds,
         close_fds=True,
+        start_new_session=True,  # a group of its own, for `kill`
     )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill what `spawn` started, with its group; the caller waits for it.
+
+    bubblewrap alone would not do: for a moment after it has started a child of its own, that one waits for it
+    without a thought of its death, and holds the streams open for ever.
+    """
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def is_program(name: str) -> bool:

@@ -35,6 +35,8 @@ def write_refs(repo: Path, refs: Mapping[str, bytes]) -> None:
     Raises StoreError.
     """
     heads = repo / "refs" / "heads"
+    for directory in (heads, repo / "tmp"):
+        directory.mkdir(parents=True, exist_ok=True)
     new: dict[Path, Path] = {}
     try:
         for ref, checksum in refs.items():

@@ -33,6 +33,8 @@ class Repository:
         """Raises StoreError if there is no repository."""
         self.path = path
         self.mode = _mode(path)
+        if not (path / "objects").is_dir():
+            raise StoreError(f"{path} is damaged: it has a config, and no directory of objects")
         self._repo: Any = None
 
     def resolve(self, rev: str) -> bytes | None:

@@ -49,7 +49,8 @@ class Sysroot:
         sysroot = ostree.Sysroot.new(Gio.File.new_for_path(str(where)))
         with wrapped(f"can't open the sysroot {where}"):
             if path is None and os.geteuid() == 0:
-                _make_writable(sysroot)
+                # /sysroot and /boot may be mounted read-only; libostree makes them writable for us alone.
+                sysroot.initialize_with_mount_namespace(None)
             sysroot.load(None)
         return cls(where, sysroot)
 
@@ -356,14 +357,6 @@ def init_fs(path: Path, *, bootloader: str = "none") -> Sysroot:
             write_atomically(config, f"{text.rstrip()}\n\n[sysroot]\nbootloader={bootloader}\n")
     make_durable(path)
     return Sysroot.open(path)
-
-
-def _make_writable(sysroot: Any) -> None:
-    """/sysroot and /boot may be mounted read-only: libostree makes them writable in a namespace of our own."""
-    if os.readlink("/proc/self/ns/mnt") == os.readlink("/proc/1/ns/mnt"):
-        sysroot.initialize_with_mount_namespace(None)
-    else:  # we are in one; making another leaves a sysroot that can't be read
-        sysroot.set_mount_namespace_in_use()
 
 
 def _key_file(text: str) -> Any:

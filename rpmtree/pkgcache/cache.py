@@ -18,7 +18,7 @@ from pathlib import Path
 from rpmtree import command, errors
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import tree
-from rpmtree.ostree.objects import Commit
+from rpmtree.ostree.objects import Commit, Kind
 from rpmtree.ostree.refs import read_ref, write_refs
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
@@ -78,13 +78,16 @@ class PackageCache:
 
     def find(self, wanted: Wanted) -> CachedPackage | None:
         """The package, if it was imported from this very file and checked as is wanted now."""
+        checksum = None
         try:
             checksum = read_ref(self.store.path, ref_of(wanted.nevra.name, wanted.nevra.evra))
             if checksum is None:
                 return None
             commit = self.store.commit(checksum)
         except StoreError:
-            return None  # damaged: it is imported anew
+            if checksum is not None:  # damaged: out of the way, so that it can be imported anew
+                Path(self.store.object_path(Kind.COMMIT, checksum)).unlink(missing_ok=True)
+            return None
         values = {
             key: commit.metadata[key].value
             for key in ("strata.import-version", "strata.keys")
@@ -176,7 +179,7 @@ class _Worker:
 
     def close(self) -> None:
         """End the process; one that is still at work, because another failed, is killed."""
-        self.process.kill()
+        command.kill(self.process)
         self.process.communicate()
         self._stderr.close()
 

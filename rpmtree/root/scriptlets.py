@@ -280,13 +280,13 @@ def _watch(process: subprocess.Popen[bytes], timeout: float) -> _Ended:
                 else:
                     output += chunk
     except BaseException:
-        process.kill()
+        command.kill(process)
         process.wait()
         raise
     if not failure:
         failure = _wait(process, deadline, timeout)
     if process.poll() is None:
-        process.kill()
+        command.kill(process)
         process.wait()
     return _Ended(failure, bytes(output))
 

@@ -170,6 +170,6 @@ def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[dict[str
                 process.stdin.close()
             yield answers()
         finally:
-            process.kill()
+            command.kill(process)
             process.wait()
             process.stdout.close()

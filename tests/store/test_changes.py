@@ -115,7 +115,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         base = plant(staging)
         staging.publish()
     Checkout(store, tmp_path / "lower").update(base)
-    for name in ("root", "upper"):
+    for name in ("root", "upper", "scratch"):
         (tmp_path / name).mkdir(mode=0o755)
     yield Bench(tmp_path, store, base)
     damaged = subprocess.run(["ostree", "fsck", f"--repo={store.path}", "--quiet"], capture_output=True, check=False)

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
+import os
 import stat
 import subprocess
 from collections.abc import Callable
@@ -11,15 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 
-from rpmtree.errors import FetchError
+from rpmtree import command
+from rpmtree.errors import FetchError, StoreError
 from rpmtree.ostree import repo, tree
+from rpmtree.ostree.objects import Kind
 from rpmtree.ostree.store import Store
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
 from rpmtree.progress import Reporter
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.payload import Entry, PayloadReader
 from tests.support.openpgp import Key
 from tests.support.rpms import (
+    File,
     Package,
     Raw,
     device,
@@ -32,8 +40,10 @@ from tests.support.rpms import (
     make_repo,
     rpm,
     symlink,
+    trigger,
     truncate,
 )
+from tests.support.rpmwriter import INT16, INT32, STRING, STRINGS
 
 pytestmark = pytest.mark.needs("root", "ostree", "rpm:", "gi:")
 
@@ -62,7 +72,7 @@ def tree_of(cache: PackageCache, found: CachedPackage) -> dict[str, str]:
     root = tree.load(cache.store, found.commit.tree, found.commit.meta)
     for path, below in root.walk():
         for name, checksum in below.files.items():
-            object_path = Path(cache.store.object_path(tree.Kind.FILE, checksum))
+            object_path = Path(cache.store.object_path(Kind.FILE, checksum))
             result[f"{path}/{name}"] = (
                 f"-> {object_path.readlink()}" if object_path.is_symlink() else object_path.read_text()
             )
@@ -117,7 +127,7 @@ def test_imports(cache: PackageCache, tmp_path: Path, compression: str) -> None:
     assert found.commit.timestamp == package.build_time
     root = tree.load(cache.store, found.commit.tree, found.commit.meta)
     suid = root.directory("usr/bin").files["foo"]  # type: ignore[union-attr]
-    assert stat.S_IMODE(Path(cache.store.object_path(tree.Kind.FILE, suid)).stat().st_mode) == 0o4755
+    assert stat.S_IMODE(Path(cache.store.object_path(Kind.FILE, suid)).stat().st_mode) == 0o4755
     fsck(cache)
 
 
@@ -134,6 +144,9 @@ def test_the_commit_depends_on_the_package_alone(cache: PackageCache, tmp_path: 
     repo.create(tmp_path / "other", "bare")
     other = PackageCache(Store(tmp_path / "other"))
     assert cache.add([job], Reporter())[0].checksum == other.add([job], Reporter())[0].checksum
+
+
+TRAILER = b"070701" + b"%08x" * 13 % (0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 11, 0) + b"TRAILER!!!\0" + b"\0" * 3
 
 
 HOSTILE: dict[str, Callable[[], Package]] = {
@@ -163,6 +176,42 @@ HOSTILE: dict[str, Callable[[], Package]] = {
     "another link in the payload": lambda: rpm(
         "bad", files={"/usr/x": symlink("a")}, raw=Raw(contents={"/usr/x": b"b"})
     ),
+    "a link without its data": lambda: rpm(
+        "bad",
+        files={"/usr/a": "one", "/usr/b": hardlink("/usr/a")},
+        raw=Raw(contents={"/usr/b": b""}),
+    ),
+    "links that the header tells apart": lambda: rpm(
+        "bad",
+        files={"/usr/a": "one", "/usr/b": hardlink("/usr/a"), "/usr/c": "two"},
+        raw=Raw(header={1028: (INT32, [4, 3, 3])}),
+    ),
+    "a link to much more": lambda: rpm(
+        "bad", files={"/usr/x": symlink("a")}, raw=Raw(contents={"/usr/x": b"a" * (1 << 20)})
+    ),
+    "an empty link": lambda: rpm("bad", files={"/usr/x": symlink("")}),
+    "a link of 5000 bytes": lambda: rpm("bad", files={"/usr/x": symlink("x" * 5000)}),
+    "a link that is not UTF-8": lambda: rpm("bad", files={"/usr/x": symlink("\udcff")}),
+    "a name that is not UTF-8": lambda: rpm("bad", files={"/usr/\udcff": "x"}),
+    "a tree of 500 levels": lambda: rpm("bad", files={"/usr" + "/d" * 500: "x"}),
+    "a tree of 1500 levels": lambda: rpm("bad", files={"/usr" + "/d" * 1500: "x"}),
+    "a file in the place of its own tmpfiles.d file": lambda: rpm(
+        "bad", files={"/usr/lib/rpm-ostree/tmpfiles.d/bad.conf": "f", "/var/lib/bad": directory()}
+    ),
+    "a directory in the place of its own tmpfiles.d file": lambda: rpm(
+        "bad", files={"/usr/lib/rpm-ostree/tmpfiles.d/bad.conf/x": "f", "/var/lib/bad": directory()}
+    ),
+    "a version with a newline": lambda: rpm("bad", version="1\n2", files={"/usr/x": "x"}),
+    "a release with a slash": lambda: rpm("bad", raw=Raw(header={1002: (STRING, "../1")}), files={"/usr/x": "x"}),
+    "no such capability": lambda: rpm("bad", files={"/usr/x": file("x", caps="cap_fly=ep")}),
+    "too few modes": lambda: rpm(
+        "bad", files={"/usr/x": "x", "/usr/y": "y"}, raw=Raw(header={1030: (INT16, [0o100644])})
+    ),
+    "no digests": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(header={1035: None})),
+    "a directory index out of range": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(header={1116: (INT32, [7])})),
+    "triggers without conditions": lambda: rpm(
+        "bad", files={"/usr/x": "x"}, triggers=[trigger("triggerin", "foo", "true")], raw=Raw(header={1067: None})
+    ),
     "no payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(payload=b"")),
     "noise for a payload": lambda: rpm("bad", files={"/usr/x": "x"}, raw=Raw(payload=b"\x28\xb5\x2f\xfd" + b"z" * 90)),
 }
@@ -175,6 +224,98 @@ def test_refuses_hostile_packages(cache: PackageCache, tmp_path: Path, case: str
         cache.add([built(tmp_path, HOSTILE[case]())], Reporter())
     after = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if "repo" not in path.parts}
     assert after <= before, "something was left, in the cache or outside of it"
+
+
+def test_links_across_places(cache: PackageCache, tmp_path: Path) -> None:
+    """The data comes with the last name, and that has no place in the tree: the other must not come out empty."""
+    (found,) = cache.add(
+        [built(tmp_path, rpm("foo", files={"/usr/a": "one", "/var/z": hardlink("/usr/a")}))], Reporter()
+    )
+    assert tree_of(cache, found) == {"usr/a": "one"}
+
+
+def test_the_root_directory_may_be_owned(cache: PackageCache, tmp_path: Path) -> None:
+    package = rpm("filesystem", files={"/": directory(mode=0o555), "/usr": directory(), "/usr/x": "x"})
+    (found,) = cache.add([built(tmp_path, package)], Reporter())
+    assert tree_of(cache, found) == {"usr/x": "x"}
+
+
+def test_entries_without_names(cache: PackageCache, tmp_path: Path) -> None:
+    """Rpm's format for packages with files over 4 GiB: an entry is a place in the header, and sizes are there too."""
+    files: dict[str, File | str] = {
+        "/usr/a": "one",
+        "/usr/b": hardlink("/usr/a"),
+        "/usr/d": directory(),
+        "/usr/l": symlink("target"),
+        "/usr/m": "other",
+        "/var/x": "dropped",
+    }
+
+    def entry(index: int, data: bytes) -> bytes:
+        return b"07070X%08x\0\0" % index + data + b"\0" * (-len(data) % 4)
+
+    data = [b"", b"one", b"", b"target", b"other", b"dropped"]
+    payload = gzip.compress(b"".join(entry(index, piece) for index, piece in enumerate(data)) + TRAILER)
+    digest = {5092: (STRINGS, [hashlib.sha256(payload).hexdigest()])}
+    package = rpm("foo", files=files, raw=Raw(payload=payload, header=digest), compression="gzip")
+    (found,) = cache.add([built(tmp_path, package)], Reporter())
+    assert tree_of(cache, found) == {"usr/a": "one", "usr/b": "one", "usr/l": "-> target", "usr/m": "other"}
+    fsck(cache)
+
+
+@pytest.mark.parametrize("compressor", ["xz", "zstd"])
+def test_a_stream_that_asks_for_too_much_memory(tmp_path: Path, compressor: str) -> None:
+    def entries(window: int) -> list[Entry]:
+        path = tmp_path / "payload"
+        if compressor == "xz":
+            settings = {"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << window}
+            path.write_bytes(lzma.compress(TRAILER, filters=[settings]))
+        else:
+            wide = zstandard.ZstdCompressionParameters(window_log=window)
+            stream = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+            path.write_bytes(stream.compress(TRAILER) + stream.flush())
+        with path.open("rb") as file:
+            return list(PayloadReader(file.fileno(), compressor, (), "bad"))
+
+    assert entries(26) == []
+    with pytest.raises(FetchError, match="bad"):
+        entries(30)
+
+
+def test_a_worker_that_dies_with_many_words_is_heard(
+    cache: PackageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe holds: nobody reads it while the worker lives."""
+    talker = "import sys; sys.stdin.readline(); sys.stderr.write('word ' * 50_000 + 'the last'); sys.exit(1)"
+    real = command.spawn
+    monkeypatch.setattr(command, "spawn", lambda argv, **said: real([argv[0], "-c", talker], **said))
+    with pytest.raises(StoreError, match="foo") as error:
+        cache.add([built(tmp_path, rpm("foo", files={"/usr/x": "x"}))], Reporter())
+    assert (error.value.detail or "").endswith("the last")
+
+
+def test_modules_in_the_working_directory_are_not_run(
+    cache: PackageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "base64", "rpmtree", "rpm"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken')\n")
+    with monkeypatch.context() as patched:
+        patched.chdir(tmp_path)
+        assert cache.add([built(tmp_path, rpm("foo", files={"/usr/x": "x"}))], Reporter())
+
+
+@pytest.mark.parametrize("content", ["", "x" * 65, "abcd"])
+def test_a_damaged_branch_or_commit_is_imported_anew(cache: PackageCache, tmp_path: Path, content: str) -> None:
+    job = built(tmp_path, rpm("foo", files={"/usr/x": "x"}))
+    (found,) = cache.add([job], Reporter())
+    (branch,) = (path for path in (cache.store.path / "refs/heads").rglob("*") if path.is_file())
+    branch.write_text(content)
+    assert cache.find(job[0]) is None
+    assert cache.add([job], Reporter())[0].checksum == found.checksum
+    os.truncate(cache.store.object_path(Kind.COMMIT, found.checksum), 10)
+    assert cache.find(job[0]) is None
+    assert cache.add([job], Reporter())[0].checksum == found.checksum
+    fsck(cache)
 
 
 def test_the_same_package_without_the_attack_is_taken(cache: PackageCache, tmp_path: Path) -> None:

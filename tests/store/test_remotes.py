@@ -14,6 +14,7 @@ from rpmtree.errors import FetchError, StoreError, UsageError
 from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.remotes import Remotes
 from rpmtree.ostree.repo import Repository, create
+from rpmtree.ostree.variant import Variant, serialise
 from rpmtree.progress import Reporter
 from tests.support.openpgp import Key
 from tests.support.sysroots import commit_tree
@@ -180,15 +181,34 @@ def test_what_is_missing_or_damaged_is_refused_and_no_branch_moves(lab: Lab) -> 
     lab.fsck()
 
 
-def test_signatures_are_asked_for_unless_switched_off(lab: Lab, key: Key) -> None:
-    lab.release("12.0", 1000)
+def test_signatures_are_asked_for_unless_switched_off(lab: Lab, key: Key, other_key: Key) -> None:
+    checksum = lab.release("12.0", 1000)
     lab.client.add("strict", lab.site.url)
     assert lab.client.show("strict").gpg_verify
     assert lab.client.import_keys("strict", key.public_key().encode()) == 1
-    with pytest.raises(FetchError):
-        lab.client.pull("strict", "granite/12")
-    assert not (lab.client.path / "refs/remotes/strict").exists()
-    assert lab.client.pull("site", "granite/12")
+    assert lab.client.import_keys("strict", key.public_key().encode()) == 0
+    commit = lab.archive / "objects" / checksum[:2] / f"{checksum[2:]}.commit"
+    for signer in (None, other_key):
+        if signer is not None:
+            sign(commit, signer)
+        for commit_only in (True, False):
+            with pytest.raises(FetchError):
+                lab.client.pull("strict", "granite/12", commit_only=commit_only)
+        assert not (lab.client.path / "refs/remotes/strict").exists()
+    sign(commit, key)
+    assert lab.client.pull("strict", "granite/12").checksum == checksum
+
+
+def test_unsigned_commits_come_where_that_is_switched_off(lab: Lab) -> None:
+    checksum = lab.release("12.0", 1000)
+    assert not lab.client.show("site").gpg_verify
+    assert lab.client.pull("site", "granite/12").checksum == checksum
+
+
+def sign(commit: Path, key: Key) -> None:
+    """Lay OSTree's detached metadata beside a commit (ostree.gpgsigs)."""
+    detached = serialise("a{sv}", {"ostree.gpgsigs": Variant("aay", [key.sign(commit.read_bytes())])})
+    commit.with_suffix(".commitmeta").write_bytes(detached)
 
 
 def test_a_local_repository(lab: Lab) -> None:
@@ -207,5 +227,5 @@ def test_a_local_repository(lab: Lab) -> None:
 def test_objects_of_the_same_file_system_are_linked(lab: Lab) -> None:
     checksum = commit_tree(lab.build, files={"usr/bin/big": "x" * 100_000})
     lab.client.pull_local(lab.build, checksum)
-    mine = next(path for path in (lab.client.path / "objects").rglob("*.file") if path.stat().st_size == 100_000)
+    mine = next(path for path in (lab.client.path / "objects").rglob("*.file") if path.lstat().st_size == 100_000)
     assert mine.stat().st_nlink == 2

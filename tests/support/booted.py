@@ -37,7 +37,7 @@ cd "$deployment"
 pivot_root . run/host
 cd /
 umount -l /run/host
-# Not exec: process 1 keeps the mounts that the program leaves, as an init does.
+# Not exec: libostree takes a process in the namespace of process 1 for one without a namespace of its own.
 PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "$program" || exit $?
 """
 

@@ -219,3 +219,20 @@ class TestLock:
 def _listing(top: Path, skip: str) -> list[tuple[str, int, int]]:
     entries = [path for path in sorted(top.rglob("*")) if path.relative_to(top).parts[0] != skip]
     return [(str(path), path.lstat().st_mode, path.lstat().st_size) for path in entries]
+
+
+def test_remove_tree_of_a_tree_that_is_deeper_than_any_stack(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    here = os.open(top, os.O_RDONLY)
+    for number in range(3000):
+        os.mkdir("d", dir_fd=here)
+        if number % 500 == 0:
+            os.close(os.open("file", os.O_CREAT, dir_fd=here))
+            os.symlink("/", "link", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    files.remove_tree(top)
+    assert os.listdir(tmp_path) == []

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layering import keyfile
@@ -51,7 +52,7 @@ ex-cliwrap=true
 [strata]
 follow=tool;
 until-newer=bash;
-reasons=bash=broken\\; see #12;
+reasons=bash=broken\\;\\ssee #12;
 
 [libostree-transient]
 pinned=true
@@ -191,7 +192,8 @@ def test_an_error_names_its_line(text: str, line: int | None) -> None:
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9+._-]{0,8}", fullmatch=True)
-LINES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1).filter(str.strip)
+WORDS = st.from_regex(r"[a-z][a-z0-9._-]{0,8}", fullmatch=True)
+LINES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12).filter(str.strip)
 NEVRAS = st.builds(
     Nevra, NAMES, st.integers(0, 9), *[st.from_regex(r"[0-9.a~^]{1,5}", fullmatch=True)] * 2, st.just("x")
 )
@@ -205,20 +207,20 @@ EXTRAS = st.builds(
 )
 ORIGINS = st.builds(
     Origin,
-    st.builds(Branch, st.none() | NAMES, NAMES) | st.just(Commit(COMMIT)),
+    st.builds(Branch, st.none() | WORDS, WORDS) | st.just(Commit(COMMIT)),
     override_commit=st.none() | st.just(COMMIT),
     custom_url=st.none() | LINES,
     custom_description=st.none() | LINES,
-    packages=st.lists(SPECS).map(tuple),
+    packages=st.lists(SPECS, max_size=4).map(tuple),
     local_packages=LOCALS,
     local_fileoverride=LOCALS,
-    removals=st.lists(NAMES).map(tuple),
+    removals=st.lists(NAMES, max_size=3).map(tuple),
     local_replacements=LOCALS,
     remote_replacements=st.lists(
-        st.builds(RemoteReplacement, NAMES, st.lists(NAMES, min_size=1).map(tuple)), max_size=3
+        st.builds(RemoteReplacement, WORDS, st.lists(NAMES, min_size=1).map(tuple)), max_size=3
     ).map(tuple),
     regenerate_initramfs=st.booleans(),
-    initramfs_args=st.lists(LINES).map(tuple),
+    initramfs_args=st.lists(LINES, max_size=3).map(tuple),
     reasons=st.dictionaries(NAMES, LINES, max_size=3).map(lambda reasons: tuple(reasons.items())),
     extras=st.lists(EXTRAS, max_size=3, unique_by=lambda extra: (extra.group, extra.key)).map(tuple),
 )
@@ -230,15 +232,10 @@ def by_group(origin: Origin) -> Origin:
     return replace(origin, extras=tuple(sorted(origin.extras, key=lambda extra: order.index(extra.group))))
 
 
+@settings(max_examples=50)
 @given(ORIGINS)
 def test_an_origin_comes_back_from_its_text(origin: Origin) -> None:
     assert by_group(parse_origin(format_origin(origin), "x")) == by_group(origin)
-
-
-@given(ORIGINS)
-def test_the_text_of_what_was_read_is_the_text(origin: Origin) -> None:
-    text = format_origin(parse_origin(format_origin(origin), "x"))
-    assert format_origin(parse_origin(text, "x")) == text
 
 
 @given(st.text(st.sampled_from("[]=;\\#sntr \t\r\nab\x00é") | st.characters(codec="utf-8")))
@@ -259,6 +256,7 @@ def glib_keyfile(text: str) -> Any:
 
 
 @pytest.mark.needs("gi:")
+@settings(max_examples=50)
 @given(ORIGINS)
 def test_glib_reads_what_is_written(origin: Origin) -> None:
     loaded = glib_keyfile(format_origin(origin))
@@ -272,25 +270,31 @@ def test_glib_reads_what_is_written(origin: Origin) -> None:
         assert tuple(loaded.get_string_list("strata", "reasons")) == tuple(map("=".join, origin.reasons))
 
 
-RAW = st.text(st.sampled_from("\\;;snt ab=[]#é"), max_size=12)
+PIECES = st.lists(st.sampled_from(["\\s", "\\n", "\\t", "\\r", "\\\\", ";", "=", "[", "]", "#", " ", "a", "é", "\\;"]))
+#: At most one error in a value: GLib 2.74 trips over the second.
+ENDS = st.sampled_from(["", "", "\\q", "\\"])
 
 
 @pytest.mark.needs("gi:")
-@given(RAW)
-def test_values_are_read_as_glib_reads_them(raw: str) -> None:
+@given(PIECES, ENDS)
+def test_values_are_read_as_glib_reads_them(pieces: list[str], end: str) -> None:
+    single = "".join(piece for piece in pieces if piece != "\\;") + end
+    compare_with_glib(single, keyfile.string, "get_string")
+    compare_with_glib("".join(pieces) + end, keyfile.strings, "get_string_list")
+
+
+def compare_with_glib(raw: str, ours: Callable[[str], str | tuple[str, ...]], theirs: str) -> None:
     from gi.repository import GLib
 
-    loaded = glib_keyfile(f"[g]\nk={raw}\n")
-    value = keyfile.parse(f"[g]\nk={raw}\n", "x")["g"]["k"].raw
-    for ours, theirs in ((keyfile.string, loaded.get_string), (keyfile.strings, loaded.get_string_list)):
-        expected: Any
-        try:
-            expected = theirs("g", "k")
-        except GLib.Error:
-            with pytest.raises(ValueError, match=r"escape|backslash"):
-                ours(value)
-        else:
-            assert ours(value) == (expected if isinstance(expected, str) else tuple(expected))
+    text = f"[g]\nk={raw}\n"
+    value = keyfile.parse(text, "x")["g"]["k"].raw
+    try:
+        expected = getattr(glib_keyfile(text), theirs)("g", "k")
+    except GLib.Error:
+        with pytest.raises(ValueError, match=r"escape|backslash"):
+            ours(value)
+    else:
+        assert ours(value) == (expected if isinstance(expected, str) else tuple(expected))
 
 
 @pytest.mark.needs("gi:")
