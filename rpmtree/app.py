@@ -141,7 +141,10 @@ def run(program: str, build_parser: Callable[[], Parser], argv: Sequence[str] | 
     os.umask(0o022)
     if sys.stderr is not None:
         faulthandler.enable()  # a crash in a binding shows where
-    sys.exit(invoke(program, build_parser, sys.argv[1:] if argv is None else argv, os.environ))
+    status = invoke(program, build_parser, sys.argv[1:] if argv is None else argv, os.environ)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # all is done; Python's end is no time for a KeyboardInterrupt
+    sys.exit(status)
 
 
 def invoke(program: str, build_parser: Callable[[], Parser], argv: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -130,8 +130,12 @@ class Root:
 
     def read(self, path: str) -> bytes:
         """The content of a file."""
-        with os.fdopen(self.open(path), "rb") as file:
-            return file.read()
+        fd = self.open(path)
+        try:
+            with os.fdopen(fd, "rb", closefd=False) as file:  # refuses a directory, and leaves it open then
+                return file.read()
+        finally:
+            os.close(fd)
 
     def read_text(self, path: str) -> str:
         """The content of a file as UTF-8; bytes that are not survive a round trip through `write`."""

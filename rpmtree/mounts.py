@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rpmtree.errors import ToolError
@@ -47,8 +47,11 @@ def overlay(target: Path, *, lower: Path, upper: Path, work: Path) -> Iterator[N
     _mount("overlay", target, "overlay", 0, options)
     try:
         yield
-    finally:
-        _unmount(target)
+    except BaseException:
+        with suppress(ToolError):  # what went wrong before is the news
+            _unmount(target)
+        raise
+    _unmount(target)
 
 
 def _escaped(path: Path) -> str:

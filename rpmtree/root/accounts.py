@@ -119,10 +119,10 @@ def seed(tree: Root, passwd: str, group: str) -> None:
     and programs that make accounts find their ids taken. Raises ToolError for a text that can't be read.
     """
     if passwd:
-        own = tree.read_text("etc/passwd") if tree.exists("etc/passwd") else ""
+        own = _text(tree, "etc/passwd")
         tree.write("etc/passwd", render(merge(parse_passwd(passwd), parse_passwd(own, "etc/passwd"))))
     if group:
-        own = tree.read_text("etc/group") if tree.exists("etc/group") else ""
+        own = _text(tree, "etc/group")
         tree.write("etc/group", render(merge(parse_group(group), parse_group(own, "etc/group"))))
 
 
@@ -138,10 +138,10 @@ class Accounts:
         """Read the tree's /etc, then /usr/lib; the first to name an account wins."""
         users: list[PasswdEntry] = []
         for path in PASSWD_FILES:
-            users = merge(users, parse_passwd(tree.read_text(path), path) if tree.exists(path) else [])
+            users = merge(users, parse_passwd(_text(tree, path), path))
         groups: list[GroupEntry] = []
         for path in GROUP_FILES:
-            groups = merge(groups, parse_group(tree.read_text(path), path) if tree.exists(path) else [])
+            groups = merge(groups, parse_group(_text(tree, path), path))
         return cls(
             {"root": 0, **{user.name: user.uid for user in users}},
             {"root": 0, **{group.name: group.gid for group in groups}},
@@ -154,3 +154,10 @@ class Accounts:
     def group_name(self, gid: int) -> str:
         """The group's name, or the number as text."""
         return next((name for name, number in self.gids.items() if number == gid), str(gid))
+
+
+def _text(tree: Root, path: str) -> str:
+    try:
+        return tree.read_text(path) if tree.exists(path) else ""
+    except IsADirectoryError as error:
+        raise ToolError(f"/{path} of the root is a directory", hint="a package or script put it there") from error

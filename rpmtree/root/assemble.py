@@ -6,6 +6,7 @@ What the finishing steps then make of it is not decided here.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from rpmtree.progress import Reporter, step
 from rpmtree.root import accounts
 from rpmtree.root.checkout import Checkout
 from rpmtree.root.merge import Merger, leaves_out
-from rpmtree.root.rpmdb import place_database
+from rpmtree.root.rpmdb import HOME, MACRO_FILE, SYSIMAGE, place_database
 from rpmtree.root.scriptlets import run_package_scripts
 from rpmtree.root.spec import OptUsrLocal, RootSpec
 from rpmtree.rpm import package as headers
@@ -130,8 +131,16 @@ def _overlay(work: Path, lower: Path) -> Iterator[tuple[Root, Path]]:
 
 
 def _prepare(root: Root, database: Path, spec: RootSpec) -> None:
-    """What scripts must find: the rpm database, /opt, the users of the previous commit."""
-    place_database(root, database)
+    """What scripts must find: the rpm database, /opt, the users of the previous commit. Raises ToolError."""
+    try:
+        place_database(root, database)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+            raise
+        raise ToolError(
+            f"the rpm database can't be put into the tree: {error}",
+            hint=f"a package has something else at /{HOME}, /{SYSIMAGE} or /{MACRO_FILE}",
+        ) from error
     remove_tree(database)
     if not root.lexists("opt"):
         root.makedirs("usr/lib/opt")
