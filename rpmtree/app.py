@@ -23,7 +23,6 @@ This is the only module that ends the process, and the only one here that reads 
 from __future__ import annotations
 
 import argparse
-import errno
 import faulthandler
 import json
 import logging
@@ -39,14 +38,12 @@ from typing import Any, NoReturn
 
 import rpmtree
 from rpmtree.console import RED, Console, JsonLines, Several, Terminal
-from rpmtree.errors import NothingToDo, StoreError, ToolError, UsageError
+from rpmtree.errors import STORAGE_ERRORS, NothingToDo, StoreError, ToolError, UsageError
 from rpmtree.progress import Reporter
 
 BUG = 70
 OUR_LOGGERS = ("rpmtree", "compose", "layering", "kickstart")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Failures of the machine rather than of the program, wherever they come up.
-STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 #: What gives a module that pip can't: (Debian's package, Fedora's package).
 BINDINGS = {
     "rpm": ("python3-rpm", "python3-rpm"),

@@ -18,8 +18,12 @@ Everything else that reaches `rpmtree.app` is a bug (70). This module imports no
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+#: Failures of the machine rather than of the program, wherever an OSError with them comes up.
+STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 @dataclass(frozen=True, slots=True)

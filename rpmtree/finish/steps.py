@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rpmtree.errors import ToolError
+from rpmtree.errors import STORAGE_ERRORS, ToolError
 from rpmtree.files import Root
 from rpmtree.finish import (
     add_files,
@@ -101,6 +101,8 @@ def finish_root(root: Root, spec: FinishSpec, steps: Sequence[Step], reporter: R
             try:
                 each.function(root, spec, reporter)
             except OSError as error:
+                if error.errno in STORAGE_ERRORS:
+                    raise
                 where = f": {error.filename}" if error.filename else ""
                 raise ToolError(f"{each.name} failed: {error.strerror}{where}") from error
             log.debug("%s: %.3f s", each.name, time.monotonic() - started)

@@ -19,6 +19,7 @@ import hawkey
 from hawkey import _hawkey
 
 from rpmtree.errors import ConfigError, FetchError, SolveError, StoreError
+from rpmtree.files import remove_tree, sync_filesystem, write_atomically
 from rpmtree.progress import Reporter
 from rpmtree.rpm import problems
 from rpmtree.rpm.comps import Groups, read_groups
@@ -139,7 +140,12 @@ class PackageSource:
             *([repo.id, repo.baseurl, repo.metalink, repo.mirrorlist] for repo in self._repos),
         ]
         solv = self._cachedir / "solv" / hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
-        solv.mkdir(parents=True, exist_ok=True)
+        with _durable(solv):
+            self._fill(solv)
+        self._keep_out()
+
+    def _fill(self, solv: Path) -> None:
+        """Load all repositories, from libsolv's own form of them in `solv` where it is there."""
         try:
             self._sack = hawkey.Sack(
                 cachedir=str(solv),
@@ -151,7 +157,6 @@ class PackageSource:
             raise StoreError(f"the solver can't use its cache {solv}: {error}") from error
         for metadata in self._metadata.values():
             self._add_repo(metadata)
-        self._keep_out()
 
     def _add_repo(self, metadata: Metadata) -> None:
         # hawkey.Repo is the same with a warning that the class was to go in 2019; dnf's own is made of it.
@@ -326,6 +331,31 @@ class PackageSource:
             location,
             package.sourcerpm or "",
         )
+
+
+@contextmanager
+def _durable(solv: Path) -> Iterator[None]:
+    """Keep libsolv from reading files in `solv` that it wrote before a crash: it does not sync them, and takes some
+    that were cut short for whole. They are used while they are as a note says that was written after a sync.
+    """
+    note = solv / "files.json"
+
+    def files() -> str:
+        found = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in solv.glob("*.solv*"))
+        return json.dumps(found)
+
+    try:
+        known = note.read_text()
+    except (OSError, UnicodeDecodeError):
+        known = ""
+    if known != files():
+        remove_tree(solv)
+    solv.mkdir(parents=True, exist_ok=True)
+    yield
+    if (now := files()) != known:
+        with open(note, "w") as file:
+            sync_filesystem(file.fileno())
+        write_atomically(note, now)
 
 
 def _alternatives(spec: str, query: Any) -> Iterable[list[Any]]:

@@ -300,3 +300,33 @@ def test_a_full_file_system(bench: Bench) -> None:
     assert [line for line in lines[1:-2] if line != "cache"] == []  # no branch, nothing staged
     assert lines[-1] == "whole"
     assert os.listdir(bench.repo) == []
+
+
+ODD_PLACES: dict[str, dict[str, Any]] = {
+    "a file for the rpm database's directory": {"/usr/share/rpm": "x"},
+    "a directory for the rpm database": {"/usr/share/rpm/rpmdb.sqlite/x": "x"},
+    "a file for rpm's macros": {"/usr/lib/rpm/macros.d": "x"},
+    "a link to itself for rpm's macros": {"/usr/lib/rpm/macros.d": symlink("macros.d")},
+    "a link out of the tree": {"/usr/lib/sysimage": symlink("/proc/1/root")},
+    "a directory for the accounts": {"/usr/lib/passwd/x": "x"},
+    "usr/etc": {"/usr/etc/x": "x"},
+    "ostree's own": {"/ostree/repo/x": "x"},
+    "sysroot": {"/sysroot/x": "x"},
+}
+
+
+@pytest.mark.parametrize("case", ODD_PLACES)
+def test_packages_with_something_else_where_the_image_has_its_own(composed: Bench, case: str) -> None:
+    composed.add_repo("bad", [rpm("odd", files=ODD_PLACES[case])])
+    composed.treefile["packages"] = ["greeter", "kernel", "odd"]
+    fails(composed, 1)
+    recovers(composed)
+
+
+@pytest.mark.parametrize("script", ["echo >/usr/$(printf '\\377')", "i=0; cd /usr; "
+                         "while [ $i -lt 400 ]; do mkdir d; cd d || exit 1; i=$((i+1)); done"])  # fmt: skip
+def test_scripts_that_make_what_ostree_can_not_hold(composed: Bench, script: str) -> None:
+    composed.add_repo("bad", [rpm("odd", requires_post=["shell", "setup"], post=script)])
+    composed.treefile["packages"] = ["greeter", "kernel", "odd"]
+    fails(composed, 1)
+    recovers(composed)

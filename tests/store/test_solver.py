@@ -240,3 +240,13 @@ def test_a_lock_that_no_repository_has_is_only_a_warning(tmp_path: Path, base: P
     repos = (local("base", base),)
     assert names(solve(tmp_path, repos, "tool", locked={"gone": ("1-1.noarch", None)}, reporter=said)) == [TOOL]
     assert [text for text in said.texts if "gone" in text]
+
+
+@pytest.mark.parametrize("length", [0, 100, -1])
+def test_what_a_crash_cut_short_is_made_anew(tmp_path: Path, base: Path, length: int) -> None:
+    expected = solve(tmp_path, (local("base", base),), "app")
+    kept = sorted((tmp_path / "solv").rglob("*.solv*"))
+    assert kept
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:length])
+    assert solve(tmp_path, (local("base", base),), "app") == expected
