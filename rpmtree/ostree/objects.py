@@ -81,15 +81,19 @@ def parse_dirmeta(data: bytes) -> tuple[int, int, int]:
 def dirtree(files: Mapping[str, bytes], dirs: Mapping[str, tuple[bytes, bytes]]) -> bytes:
     """A directory's names: files → content checksum, directories → (dirtree, dirmeta) checksums."""
     # By hand, not by serialise(): a distribution has thousands of these.
-    first = _array([_named(name, files[name]) for name in sorted(files)])
-    second = _array([_named(name, *dirs[name]) for name in sorted(dirs)])
+    first = _array([_file(name.encode("utf-8", "surrogateescape") + b"\0", files[name]) for name in sorted(files)])
+    second = _array([_directory(name, *dirs[name]) for name in sorted(dirs)])
     return framed(first + second, [len(first)])
 
 
-def _named(name: str, *checksums: bytes) -> bytes:
+def _file(text: bytes, checksum: bytes) -> bytes:
+    end = len(text)
+    return text + checksum + (bytes((end,)) if end + 33 < 256 else end.to_bytes(2, "little"))
+
+
+def _directory(name: str, tree: bytes, meta: bytes) -> bytes:
     text = name.encode("utf-8", "surrogateescape") + b"\0"
-    ends = [len(text)] if len(checksums) == 1 else [len(text) + 32, len(text)]
-    return framed(text + b"".join(checksums), ends)
+    return framed(text + tree + meta, [len(text) + 32, len(text)])
 
 
 def _array(items: list[bytes]) -> bytes:

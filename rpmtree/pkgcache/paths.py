@@ -8,8 +8,8 @@ place depends on the treefile: they are kept apart here, and placed when a root 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 MAX_PATH = 4096
 MAX_NAME = 255
@@ -30,6 +30,10 @@ _PREFIXES = (
 _IN_VAR_SKIPPED = re.compile(r"var/lib/(rpm|selinux)")
 
 
+#: What nearly all paths look like: ASCII, no component that begins with a dot.
+_PLAIN = re.compile(r"(?:/(?!\.)[!-.0-~]{1,255})+")
+
+
 class Fate(Enum):
     """What becomes of a path."""
 
@@ -39,8 +43,7 @@ class Fate(Enum):
     UNSUPPORTED = auto()  # no place for it: an error unless the package is one of QUIETLY_SKIPPED
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a path goes; `path` has no leading slash and is only meant for KEEP and TMPFILES."""
 
     fate: Fate
@@ -49,6 +52,8 @@ class Placement:
 
 def checked(path: str) -> str:
     """An absolute path without its leading slash. Raises ValueError, saying why, if it isn't a plain one."""
+    if _PLAIN.fullmatch(path) and len(path) <= MAX_PATH and path.count("/") <= MAX_DEPTH:
+        return path[1:]
     if not path.startswith("/"):
         raise ValueError("is not absolute")
     if "\0" in path:
@@ -74,6 +79,8 @@ def checked(path: str) -> str:
 
 def place(relative: str) -> Placement:
     """The place of a checked path (no leading slash)."""
+    if relative.startswith(("usr/", "etc/")):  # nearly all
+        return Placement(Fate.KEEP, relative)
     for source, destination in _PREFIXES:
         if relative == source or relative.startswith(f"{source}/"):
             return Placement(Fate.KEEP, destination + relative[len(source) :])
