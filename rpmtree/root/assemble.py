@@ -55,21 +55,21 @@ def assemble_root(
     The root is mounted inside the context alone; `upper` stays until the next run. `work` must be on the
     store's file system. Raises ConflictError, ScriptletError, StoreError, ToolError.
     """
-    packages = {found.nevra: _package(found) for found in cached}
     database = work / "rpmdb"
     remove_tree(database)
     with (
         step(reporter, "Checking out"),
         writing_database(
-            [package.header for package in packages.values()],
+            [found.header for found in cached],
             database,
             install_langs=spec.files.languages,
             documentation=spec.files.documentation,
             source_date_epoch=spec.source_date_epoch,
-        ) as result,
+        ) as writing,
     ):
-        # While rpm writes its database on the other core.
-        ordered = tuple(packages[nevra] for nevra in result.order)
+        # While rpm works on the other core.
+        packages = {found.nevra: _package(found) for found in cached}
+        ordered = tuple(packages[nevra] for nevra in writing.order())
         merged = _merge(ordered, cached, spec)
         checkout = Checkout(store, work / "lower")
         checkout.update(merged)

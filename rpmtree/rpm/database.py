@@ -53,8 +53,23 @@ def write_database(
         install_langs=install_langs,
         documentation=documentation,
         source_date_epoch=source_date_epoch,
-    ) as result:
-        return result
+    ) as writing:
+        return DatabaseResult(writing.order())
+
+
+class Writing:
+    """A database that is being written."""
+
+    def __init__(self, names: Sequence[Nevra], answers: Iterator[dict[str, Any]]) -> None:
+        self._names = names
+        self._answers = answers
+        self._order: tuple[Nevra, ...] | None = None
+
+    def order(self) -> tuple[Nevra, ...]:
+        """Rpm's install order, waited for the first time. Raises StoreError."""
+        if self._order is None:
+            self._order = tuple(self._names[number] for number in next(self._answers)["order"])
+        return self._order
 
 
 @contextmanager
@@ -65,11 +80,11 @@ def writing_database(
     install_langs: Sequence[str] = (),
     documentation: bool = True,
     source_date_epoch: int,
-) -> Iterator[DatabaseResult]:
+) -> Iterator[Writing]:
     """Write the database of the packages `headers` (as rpm.hdr.unload() gives them) as the new `directory`.
 
-    The body of the context runs as soon as the install order is known, while rpm goes on writing; when the
-    context ends well, the database is there.
+    The body of the context runs meanwhile, and may ask for the install order; when the context ends well, the
+    database is there.
 
     The file and the order depend on the set of headers alone, not on their sequence: install times and the
     transaction's number are `source_date_epoch` (seconds). `install_langs` (none: all languages) and
@@ -90,7 +105,9 @@ def writing_database(
         (work / "db").mkdir()
         (work / "db").chmod(0o755)
         with _worker(work, source_date_epoch, frames) as answers:
-            yield DatabaseResult(tuple(names[number] for number in next(answers)["order"]))
+            writing = Writing(names, answers)
+            yield writing
+            writing.order()
             _check(next(answers), len(names))
         try:
             os.rename(work / "db", directory)

@@ -7,7 +7,6 @@ and loading it takes a fifth of the time. The answer depends on the request and 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -135,11 +134,8 @@ class PackageSource:
                 repo, self._fetchers[repo.id], self._cachedir / "repos", kinds, keys=keys, offline=self._offline
             )
         # libsolv notes in its cache which files it has looked for: with file lists it must not find notes made without.
-        sources = [
-            "filelists" in kinds,
-            *([repo.id, repo.baseurl, repo.metalink, repo.mirrorlist] for repo in self._repos),
-        ]
-        solv = self._cachedir / "solv" / hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+        # What it keeps of a repository it uses only with the repomd.xml that it was made from.
+        solv = self._cachedir / "solv" / ("with-files" if "filelists" in kinds else "plain")
         with _durable(solv):
             self._fill(solv)
         self._keep_out()

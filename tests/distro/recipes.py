@@ -202,6 +202,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "procps": Recipe(links={f"/usr/bin/{name}": f"{name}.procps" for name in ("kill", "ps", "w")}),
     "rpm": Recipe(files={"/usr/lib/rpm/macros.d/macros.dbpath": file("%_dbpath /usr/lib/sysimage/rpm\n")}),
+    "sudo": Recipe(modes={"/etc/sudoers": (0o440, "root")}),
     "systemd": Recipe(
         files={
             "/etc/machine-id": File(0o100444, flags=GHOST),
