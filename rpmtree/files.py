@@ -298,11 +298,15 @@ def fsync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def sync_filesystem(fd: int) -> None:
-    """Write all that is pending in the file system of `fd` (syncfs(2)); raises OSError."""
-    if _libc.syncfs(fd) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+def sync_filesystem(directory: Path) -> None:
+    """Write all that is pending in the file system of `directory` (syncfs(2)); raises OSError."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+    finally:
+        os.close(fd)
 
 
 def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:

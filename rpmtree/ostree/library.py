@@ -90,14 +90,10 @@ def make_durable(*paths: Path) -> None:
     done = set()
     for path in paths:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if (device := os.stat(path).st_dev) not in done:
+                sync_filesystem(path)
+                done.add(device)
         except FileNotFoundError:
             continue
-        try:
-            if (device := os.fstat(fd).st_dev) not in done:
-                done.add(device)
-                sync_filesystem(fd)
         except OSError as error:
             raise StoreError(f"{path}: what was written could not be made durable: {error.strerror}") from error
-        finally:
-            os.close(fd)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -43,12 +42,12 @@ def write_refs(repo: Path, refs: Mapping[str, bytes]) -> None:
             temporary = repo / "tmp" / f"strata-ref-{secrets.token_hex(8)}"
             new[heads / ref] = temporary
             temporary.write_text(f"{checksum.hex()}\n")
-        _sync(heads)  # or a crash could leave a branch without content, or one to objects without names
+        sync_filesystem(heads)  # or a crash could leave a branch without content, or one to objects without names
         for path, temporary in new.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.rename(path)
         if new:
-            _sync(heads)
+            sync_filesystem(heads)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise StoreError(
             f"{repo}: can't set the branch {path.relative_to(heads)}, since there is another above or below that name",
@@ -60,11 +59,3 @@ def write_refs(repo: Path, refs: Mapping[str, bytes]) -> None:
         for temporary in new.values():
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_filesystem(fd)
-    finally:
-        os.close(fd)

@@ -87,14 +87,6 @@ class Staging:
         if self._made:
             remove_tree(self.directory)
 
-    def path_of(self, kind: Kind, checksum: bytes) -> str | None:
-        """Where an object can be read, staged or stored; None if it is in neither place."""
-        staged = self._prefix + _name(kind, checksum)
-        if os.path.lexists(staged):
-            return staged
-        stored = self.store.object_path(kind, checksum)
-        return stored if os.path.lexists(stored) else None
-
     def add_metadata(self, kind: Kind, data: bytes) -> bytes:
         """Stage a dirtree, dirmeta or commit; gives its checksum."""
         checksum = hashlib.sha256(data).digest()
@@ -160,18 +152,6 @@ class Staging:
             os.utime(path, (0, 0))
         return checksum
 
-    def sync(self) -> None:
-        """Make what is staged durable; `publish` does so too, this only starts it earlier."""
-        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            sync_filesystem(fd)
-        except OSError as error:
-            raise StoreError(
-                f"{self.store.path}: what was written could not be made durable: {error.strerror}"
-            ) from error
-        finally:
-            os.close(fd)
-
     def publish(self) -> int:
         """Make all staged objects durable, then give them their names; gives their number.
 
@@ -185,7 +165,12 @@ class Staging:
         ]
         if not names:
             return 0
-        self.sync()
+        try:
+            sync_filesystem(self.directory)
+        except OSError as error:
+            raise StoreError(
+                f"{self.store.path}: what was written could not be made durable: {error.strerror}"
+            ) from error
         for suffix in _ORDER:
             for name in names:
                 if name.endswith(suffix):

@@ -23,7 +23,7 @@ from rpmtree.pkgcache.paths import QUIETLY_SKIPPED
 from rpmtree.progress import Reporter, step
 from rpmtree.root import accounts
 from rpmtree.root.checkout import Checkout
-from rpmtree.root.merge import Merger, leaves_out
+from rpmtree.root.merge import Merger, left_out_of
 from rpmtree.root.rpmdb import HOME, MACRO_FILE, SYSIMAGE, place_database
 from rpmtree.root.scriptlets import run_package_scripts
 from rpmtree.root.spec import OptUsrLocal, RootSpec
@@ -88,10 +88,10 @@ def _check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) 
     """Refuse a package with files that the image has no place for."""
     if package.name in QUIETLY_SKIPPED:
         return
-    outside = set(unsupported)
+    outside, out = set(unsupported), left_out_of(spec.files, package)
     for file in package.files:
         local = spec.opt_usrlocal is OptUsrLocal.VAR and file.path.startswith("/usr/local/") and not file.is_dir
-        if (local or file.path in outside) and not leaves_out(spec.files, package.name, file):
+        if (local or file.path in outside) and file.path not in out:
             advice = "set opt-usrlocal: root or state-overlay" if local else "exclude the package"
             raise ToolError(
                 f"{package.nevra} has {file.path}, and the image has no place for that",

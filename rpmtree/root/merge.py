@@ -9,29 +9,25 @@ of another, as on a running system, but never out of the tree.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rpmtree.errors import ConflictError, ToolError
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.paths import Fate, Placement, place
 from rpmtree.root.spec import FileFilter
+from rpmtree.rpm.filestates import left_out
 from rpmtree.rpm.package import File, Package
 
 _MAX_LINKS = 40
 
 
-def leaves_out(chosen: FileFilter, package: str, file: File) -> bool:
-    """Whether the file of the package is not installed."""
-    if file.is_doc and not chosen.documentation:
-        return True
-    if chosen.languages and file.lang and not _matches_language(file.lang, chosen.languages):
-        return True
-    return any(expression.search(file.path) for expression in chosen.removed.get(package, ()))
-
-
-def _matches_language(tags: str, languages: Sequence[str]) -> bool:
-    """Rpm's rule (lib/rpmfi.c, skipFiles): a tag that an installed language begins with."""
-    return any(tag and language.startswith(tag) for tag in tags.split("|") for language in languages)
+def left_out_of(chosen: FileFilter, package: Package) -> frozenset[str]:
+    """The paths of the package that are not installed: by rpm's rules, and those that the treefile removes."""
+    out = left_out(package.files, install_langs=chosen.languages, documentation=chosen.documentation)
+    expressions = chosen.removed.get(package.name)
+    if not expressions:
+        return out
+    return out.union(file.path for file in package.files if any(found.search(file.path) for found in expressions))
 
 
 class Merger:
@@ -55,15 +51,15 @@ class Merger:
     def _describe(self, package: Package) -> tuple[list[str], set[str]]:
         """Places of files that are left out, and of directories that the package owns; notes its links."""
         skipped, owned = [], set()
-        filtering = not self._filter.documentation or self._filter.languages or package.name in self._filter.removed
+        out = left_out_of(self._filter, package)
         for file in package.files:
             kind = stat.S_IFMT(file.mode)
-            if kind == stat.S_IFREG and not filtering:
+            if kind == stat.S_IFREG and not out:
                 continue
             placement = _place(file.path)
             if placement.fate is not Fate.KEEP:
                 continue
-            if filtering and leaves_out(self._filter, package.name, file):
+            if file.path in out:
                 skipped.append(placement.path)
             elif kind == stat.S_IFDIR:
                 owned.add(placement.path)

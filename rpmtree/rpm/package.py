@@ -10,13 +10,11 @@ from typing import Any
 from rpmtree.rpm.nevra import Nevra
 
 # Bits of RPMTAG_FILEFLAGS (rpmfileAttrs in rpm's rpmfiles.h).
-FILE_CONFIG = 1 << 0
 FILE_DOC = 1 << 1
 FILE_GHOST = 1 << 6
 # Bits of the *FLAGS tags of scripts (rpmscriptFlags in rpm's rpmscript.h).
 SCRIPT_EXPAND = 1 << 0
 SCRIPT_QFORMAT = 1 << 1
-SCRIPT_CRITICAL = 1 << 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,8 +349,7 @@ def _durable(solv: Path) -> Iterator[None]:
     solv.mkdir(parents=True, exist_ok=True)
     yield
     if (now := files()) != known:
-        with open(note, "w") as file:
-            sync_filesystem(file.fileno())
+        sync_filesystem(solv)
         write_atomically(note, now)
 
 

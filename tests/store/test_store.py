@@ -92,7 +92,7 @@ def test_nothing_staged_is_visible_before_it_is_published(store: Store) -> None:
     with Staging(store) as staging:
         _, _, commit = staged(staging)
         assert not object_names(store)
-        assert staging.path_of(Kind.COMMIT, commit)
+        assert (staging.directory / commit.hex()[:2] / f"{commit.hex()[2:]}.commit").is_file()
         assert not store.has(Kind.COMMIT, commit)
     assert not object_names(store)
     assert not list((store.path / "tmp").glob("strata*"))

@@ -141,3 +141,15 @@ def test_a_removed_file_that_another_package_owns_stays() -> None:
     chosen = FileFilter(removed={"a": (re.compile("shared"),)})
     root = merged(package("a", owned("/usr/shared")), package("b", owned("/usr/shared")), chosen=chosen)
     assert paths(root) == {"usr/shared"}
+
+
+def test_what_is_left_out_is_what_the_rpm_database_says() -> None:
+    files = [
+        owned("/usr/share/fr", DIR | 0o755),
+        owned("/usr/share/fr/a", lang="fr"),
+        owned("/usr/share/de", lang="de"),
+    ]
+    root = merged(package("p", *files), chosen=FileFilter(languages=("de",)))
+    assert paths(root) == {"usr/share/de"}
+    assert root.directory("usr/share/fr") is None, "a directory goes with the last of its files"
+    assert len(paths(merged(package("p", *files), chosen=FileFilter(languages=("all",))))) == 2
