@@ -7,7 +7,6 @@ and loading it takes a fifth of the time. The answer depends on the request and 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,20 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import hawkey
-from hawkey import _hawkey
 
-from rpmtree.errors import ConfigError, FetchError, SolveError, StoreError
-from rpmtree.files import remove_tree, sync_filesystem, write_atomically
+from rpmtree.errors import ConfigError, FetchError, SolveError
 from rpmtree.progress import Reporter
 from rpmtree.rpm import problems
 from rpmtree.rpm.comps import Groups, read_groups
 from rpmtree.rpm.downloads import package_files
-from rpmtree.rpm.fetch import Digest, Fetcher
+from rpmtree.rpm.fetch import Fetcher
 from rpmtree.rpm.keys import load_keys
 from rpmtree.rpm.metadata import Metadata, load_metadata, relative
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.repos import Repo
 from rpmtree.rpm.request import Advisory, PackageRequest, Solution, SolvedPackage, SolvedRepo
+from rpmtree.rpm.sack import PackageSack, digest_of
 
 _SEVERITIES = {"none": 0, "low": 1, "moderate": 2, "important": 3, "critical": 4}
 
@@ -66,7 +64,6 @@ class PackageSource:
             raise ConfigError(f"repo-packages names {', '.join(unknown)}, which repos doesn't")
         self._repos = sorted(request.repos, key=lambda repo: (repo.priority, repo.id))
         self._fetchers = {repo.id: Fetcher(repo, proxy=proxy, offline=offline) for repo in self._repos}
-        self._excluded: list[tuple[Any, str]] = []
         kinds = ["primary", "updateinfo"]
         if any(spec.startswith(("/", "*/")) for spec in self._specs()):
             kinds.append("filelists")
@@ -83,7 +80,7 @@ class PackageSource:
             # Metadata of the first rank lists only some directories' files. The rest is large, and seldom needed.
             self._load([*self._kinds, "filelists"])
             return self.solve()
-        blockers += [problems.explain(texts, self._why_excluded) for texts in rules]
+        blockers += [problems.explain(texts, self._packages.why_excluded) for texts in rules]
         if blockers:
             count = f"{len(blockers)} thing{'s' if len(blockers) > 1 else ''} in the way"
             raise SolveError(f"no set of packages satisfies the request: {count}", list(dict.fromkeys(blockers)))
@@ -117,8 +114,6 @@ class PackageSource:
     def _load_keys(self, repo: Repo) -> tuple[bytes, ...]:
         return load_keys(repo, self._fetchers[repo.id], self._cachedir / "keys", self._reporter, offline=self._offline)
 
-    # The sack: all packages of all repositories, less those kept out.
-
     def _specs(self) -> Iterator[str]:
         yield from self._request.packages
         for _, specs in self._request.repo_packages:
@@ -126,131 +121,21 @@ class PackageSource:
 
     def _load(self, kinds: Sequence[str]) -> None:
         self._kinds = tuple(kinds)
-        self._excluded = []
         self._metadata: dict[str, Metadata] = {}
         for repo in self._repos:
             keys = self._load_keys(repo) if repo.repo_gpgcheck else ()
             self._metadata[repo.id] = load_metadata(
                 repo, self._fetchers[repo.id], self._cachedir / "repos", kinds, keys=keys, offline=self._offline
             )
-        # libsolv notes in its cache which files it has looked for: with file lists it must not find notes made without.
-        # What it keeps of a repository it uses only with the repomd.xml that it was made from.
-        solv = self._cachedir / "solv" / ("with-files" if "filelists" in kinds else "plain")
-        with _durable(solv):
-            self._fill(solv)
-        self._keep_out()
-
-    def _fill(self, solv: Path) -> None:
-        """Load all repositories, from libsolv's own form of them in `solv` where it is there."""
-        try:
-            self._sack = hawkey.Sack(
-                cachedir=str(solv),
-                arch=self._request.basearch,
-                rootdir=str(solv / "no-root"),
-                logfile=str(solv / "hawkey.log"),
-            )
-        except hawkey.Exception as error:
-            raise StoreError(f"the solver can't use its cache {solv}: {error}") from error
-        for metadata in self._metadata.values():
-            self._add_repo(metadata)
-
-    def _add_repo(self, metadata: Metadata) -> None:
-        # hawkey.Repo is the same with a warning that the class was to go in 2019; dnf's own is made of it.
-        repo = _hawkey.Repo(metadata.repo.id)
-        repo.priority, repo.cost = metadata.repo.priority, metadata.repo.cost
-        repo.repomd_fn = str(metadata.repomd)
-        for kind, attribute in (
-            ("primary", "primary_fn"),
-            ("filelists", "filelists_fn"),
-            ("updateinfo", "updateinfo_fn"),
-        ):
-            if kind in metadata.files:
-                setattr(repo, attribute, str(metadata.files[kind]))
-        try:
-            self._sack.load_repo(
-                repo,
-                build_cache=True,
-                load_filelists="filelists" in metadata.files,
-                load_updateinfo="updateinfo" in metadata.files,
-            )
-        except hawkey.Exception as error:
-            raise FetchError(f"the metadata of the repository {metadata.repo.id} can't be read: {error}") from error
-
-    def _keep_out(self) -> None:
-        """Exclude what the request, the repositories and the lock keep out."""
-        for spec in sorted(self._request.excludes):
-            self._exclude(self._named(spec), "exclude-packages")
-        for repo in self._repos:
-            for spec in repo.excludepkgs:
-                self._exclude(self._named(spec).filter(reponame=repo.id), f"excludepkgs of the repository {repo.id}")
-            if repo.includepkgs:
-                kept = self._query(empty=True)
-                for spec in repo.includepkgs:
-                    kept = kept.union(self._named(spec))
-                rest = self._query(reponame=repo.id).difference(kept)
-                self._exclude(rest, f"includepkgs of the repository {repo.id}")
-        for repo_id, specs in self._request.repo_packages:
-            for spec in specs:
-                others = self._named(spec).filter(reponame__neq=repo_id)
-                self._exclude(others, f"repo-packages, which takes {spec} from {repo_id} alone")
-        if self._request.locked or self._request.lock_strict:
-            self._lock()
-
-    def _lock(self) -> None:
-        locked = self._query(empty=True)
-        for key, (evra, digest) in sorted(self._request.locked.items()):
-            name, wanted, same = self._locked_query(key, evra)
-            found = [package for package in wanted if digest in (None, str(_digest(package)))]
-            if not found:
-                other = " with that digest" if digest and wanted else ""
-                self._reporter.warning(f"no repository has {key} {evra}{other}, which the lockfile names")
-            chosen = self._query(pkg=found) if found else self._query(empty=True)
-            locked = locked.union(chosen)
-            self._exclude(
-                same.difference(chosen), f"the lockfile, which has {name} {evra}{f' {digest}' if digest else ''}"
-            )
-        if self._request.lock_strict:
-            self._exclude(self._query().difference(locked), "the strict lockfile, which doesn't have it")
-
-    def _locked_query(self, key: str, evra: str) -> tuple[str, Any, Any]:
-        """The name that a lock is about, the packages it allows, and those of the same name that it decides about."""
-        name, _, arch = key.rpartition(".")
-        if not name or not self._query(name=name, arch=arch):
-            name, arch = key, ""
-        same = self._query(name=name, arch=arch) if arch else self._query(name=name)
-        wanted = [
-            package
-            for package in same
-            if evra in (package.evr, f"{package.evr}.{package.arch}", f"0:{package.evr}.{package.arch}")
-        ]
-        return name, wanted, same
-
-    def _exclude(self, query: Any, reason: str) -> None:
-        if query:
-            self._excluded.append((query, reason))
-            self._sack.add_excludes(query)
-
-    def _why_excluded(self, package: str) -> str:
-        for query, reason in self._excluded:
-            if any(str(excluded) == package for excluded in query):
-                return reason
-        return "an exclusion"
-
-    def _query(self, **filters: Any) -> Any:
-        """Packages of the sack, excluded ones too."""
-        return hawkey.Query(self._sack, flags=hawkey.IGNORE_EXCLUDES).filter(**filters)
-
-    def _named(self, spec: str) -> Any:
-        """The packages that `spec` names (not: provides), excluded ones too."""
-        return hawkey.Subject(spec).get_best_solution(
-            self._sack, with_provides=False, with_filenames=False, query=self._query()
-        )["query"]
+        self._packages = PackageSack(
+            self._request, list(self._metadata.values()), self._cachedir / "solv", self._reporter
+        )
 
     # The goal: what is to be installed.
 
     def _goal(self) -> tuple[Any, list[str]]:
         """The goal, and the blockers that are known before it is run."""
-        goal = hawkey.Goal(self._sack)
+        goal = hawkey.Goal(self._packages.sack)
         absent: list[str] = []
         blockers: list[str] = []
         wanted: list[tuple[str, str | None]] = [(spec, None) for spec in self._request.packages]
@@ -266,14 +151,14 @@ class PackageSource:
                 else:
                     absent.append(spec)
         if absent:
-            names = sorted({package.name for package in self._query()})
+            names = sorted({package.name for package in self._packages.query()})
             blockers.insert(0, problems.missing(absent, names, [repo.id for repo in self._repos]))
         return goal, blockers
 
     def _install(self, goal: Any, spec: str, repo_id: str | None = None) -> bool:
         """Ask for one package of each name that `spec` matches; False if it matches none."""
         subject = hawkey.Subject(spec)
-        found = subject.get_best_solution(self._sack, with_src=False)
+        found = subject.get_best_solution(self._packages.sack, with_src=False)
         query, nevra = found["query"], found["nevra"]
         if repo_id is not None:
             query = query.filter(reponame=repo_id)
@@ -281,11 +166,11 @@ class PackageSource:
             return False
         by_name = bool(nevra and nevra.has_just_name())
         for packages in _alternatives(spec, query):
-            choice = hawkey.Query(self._sack).filter(pkg=packages)
+            choice = self._packages.allowed(pkg=packages)
             if by_name:
                 # As dnf does: what has taken a package's place may come for it.
-                choice = choice.union(hawkey.Query(self._sack).filter(obsoletes=choice))
-            selector = hawkey.Selector(self._sack)
+                choice = choice.union(self._packages.allowed(obsoletes=choice))
+            selector = hawkey.Selector(self._packages.sack)
             selector.set(pkg=choice)
             goal.install(select=selector)
         return True
@@ -305,12 +190,12 @@ class PackageSource:
 
     def _reason_absent(self, spec: str) -> str:
         """What keeps out the packages that `spec` would match, or nothing if there are none."""
-        every = hawkey.Subject(spec).get_best_solution(self._sack, with_src=False, query=self._query())["query"]
-        return "; ".join(sorted({self._why_excluded(str(package)) for package in every}))
+        every = self._packages.matching(spec)
+        return "; ".join(sorted({self._packages.why_excluded(str(package)) for package in every}))
 
     def _solved(self, package: Any) -> SolvedPackage:
         try:
-            checksum = str(_digest(package))
+            checksum = str(digest_of(package))
             location = relative(package.location)
         except ValueError as error:
             raise FetchError(f"{package} of the repository {package.reponame} can't be used: {error}") from error
@@ -329,30 +214,6 @@ class PackageSource:
         )
 
 
-@contextmanager
-def _durable(solv: Path) -> Iterator[None]:
-    """Keep libsolv from reading files in `solv` that it wrote before a crash: it does not sync them, and takes some
-    that were cut short for whole. They are used while they are as a note says that was written after a sync.
-    """
-    note = solv / "files.json"
-
-    def files() -> str:
-        found = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in solv.glob("*.solv*"))
-        return json.dumps(found)
-
-    try:
-        known = note.read_text()
-    except (OSError, UnicodeDecodeError):
-        known = ""
-    if known != files():
-        remove_tree(solv)
-    solv.mkdir(parents=True, exist_ok=True)
-    yield
-    if (now := files()) != known:
-        sync_filesystem(solv)
-        write_atomically(note, now)
-
-
 def _alternatives(spec: str, query: Any) -> Iterable[list[Any]]:
     """The packages of `query` in groups, of each of which one is to be installed."""
     if not hawkey.is_glob_pattern(spec) or spec.startswith(("/", "*/")):
@@ -362,11 +223,6 @@ def _alternatives(spec: str, query: Any) -> Iterable[list[Any]]:
         arch = package.arch if hawkey.is_glob_pattern(spec.rpartition(".")[2]) and "." in spec else ""
         groups.setdefault((package.name, arch), []).append(package)
     return [groups[key] for key in sorted(groups)]
-
-
-def _digest(package: Any) -> Digest:
-    kind, value = package.chksum
-    return Digest.of(hawkey.chksum_name(kind), value.hex())
 
 
 def _advisories(chosen: Sequence[Any]) -> tuple[Advisory, ...]:
