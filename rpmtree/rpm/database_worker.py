@@ -82,7 +82,7 @@ class _Opener:
         if what == rpm.RPMCALLBACK_INST_OPEN_FILE:
             fd = self._open[key] = os.memfd_create("package")
             with open(fd, "wb", closefd=False) as file:
-                file.write(_package(self._headers[key]))
+                file.write(package_file(self._headers[key]))
             os.lseek(fd, 0, os.SEEK_SET)
             return fd
         if what == rpm.RPMCALLBACK_INST_CLOSE_FILE:
@@ -95,7 +95,7 @@ def _frames(stream: IO[bytes]) -> Iterator[bytes]:
         yield stream.read(int.from_bytes(length, "big"))
 
 
-def _package(blob: bytes) -> bytes:
+def package_file(blob: bytes) -> bytes:
     """A package file of an unloaded header.
 
     rpm refuses a main header with entries outside its signed region. Those are what it merged in from the

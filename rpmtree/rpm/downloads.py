@@ -15,7 +15,7 @@ from rpmtree.progress import Reporter, step
 from rpmtree.rpm.fetch import Digest, Fetcher
 from rpmtree.rpm.metadata import Metadata
 from rpmtree.rpm.nevra import Nevra
-from rpmtree.rpm.request import SolvedPackage
+from rpmtree.rpm.request import FILES_REPO, SolvedPackage
 
 _CONNECTIONS = 4
 
@@ -31,6 +31,9 @@ def package_files(
     found: dict[Nevra, Path] = {}
     remote: list[SolvedPackage] = []
     for package in packages:
+        if package.repo_id == FILES_REPO:
+            found[package.nevra] = _given(package)
+            continue
         directory = metadata[package.repo_id].repo.local
         if directory is not None:
             found[package.nevra] = _in_place(package, directory)
@@ -46,6 +49,13 @@ def package_files(
             _download(remote, metadata, fetchers, cachedir, reporter)
             running.summary = f"{len(remote)} packages"
     return found | {package.nevra: _cached(package, cachedir) for package in remote}
+
+
+def _given(package: SolvedPackage) -> Path:
+    path = Path(package.location)
+    if not path.is_file():
+        raise FetchError(f"{package.nevra} is not at {path} any more")
+    return path
 
 
 def _in_place(package: SolvedPackage, directory: Path) -> Path:

@@ -59,22 +59,42 @@ class Metadata:
 
 
 def load_metadata(
-    repo: Repo, fetcher: Fetcher, cachedir: Path, kinds: Sequence[str], *, keys: Sequence[bytes], offline: bool
+    repo: Repo,
+    fetcher: Fetcher,
+    cachedir: Path,
+    kinds: Sequence[str],
+    *,
+    keys: Sequence[bytes],
+    offline: bool,
+    refresh: bool = False,
 ) -> Metadata:
     """The metadata of `repo` with the files of `kinds` as far as it has them, each checked.
 
     With `keys`, repomd.xml must be signed by one of them. A local repository is used in place. Remote metadata
-    is kept below `cachedir`, and asked for again after the repository's metadata_expire unless `offline`.
-    Raises FetchError, and ConfigError for a local repository that is not there.
+    is kept below `cachedir`, and asked for again after the repository's metadata_expire, or at once to `refresh`,
+    unless `offline`. Raises FetchError, and ConfigError for a local repository that is not there.
     """
     if repo.local is not None:
         return _local(repo, repo.local, kinds, keys)
-    # By its sources and not its id alone: an id may come to mean another place.
-    sources = json.dumps([repo.baseurl, repo.metalink, repo.mirrorlist])
-    directory = cachedir / f"{repo.id}-{hashlib.sha256(sources.encode()).hexdigest()[:16]}"
+    directory = _directory(repo, cachedir)
     directory.mkdir(parents=True, exist_ok=True)
     with _alone(directory):
-        return _remote(repo, fetcher, directory, kinds, keys=keys, offline=offline)
+        return _remote(repo, fetcher, directory, kinds, keys=keys, offline=offline, refresh=refresh)
+
+
+def fetched_at(repo: Repo, cachedir: Path) -> int | None:
+    """When the kept metadata of a remote repository was fetched (seconds since 1970); None if there is none."""
+    if repo.local is not None:
+        return None
+    directory = _directory(repo, cachedir)
+    state = _state(directory / "state.json") if (directory / "repomd.xml").exists() else None
+    return None if state is None else int(state["fetched"])
+
+
+def _directory(repo: Repo, cachedir: Path) -> Path:
+    # By its sources and not its id alone: an id may come to mean another place.
+    sources = json.dumps([repo.baseurl, repo.metalink, repo.mirrorlist])
+    return cachedir / f"{repo.id}-{hashlib.sha256(sources.encode()).hexdigest()[:16]}"
 
 
 def read_repomd(data: bytes, repo_id: str) -> tuple[str, int, dict[str, Part]]:
@@ -162,13 +182,21 @@ def _check(path: Path, part: Part, repo: Repo) -> None:
 
 
 def _remote(
-    repo: Repo, fetcher: Fetcher, directory: Path, kinds: Sequence[str], *, keys: Sequence[bytes], offline: bool
+    repo: Repo,
+    fetcher: Fetcher,
+    directory: Path,
+    kinds: Sequence[str],
+    *,
+    keys: Sequence[bytes],
+    offline: bool,
+    refresh: bool,
 ) -> Metadata:
     repomd, state_file = directory / "repomd.xml", directory / "state.json"
     state = _state(state_file) if repomd.exists() else None
     now = int(time.time())
     fresh = state is not None and (
-        offline or repo.metadata_expire is None or 0 <= now - state["fetched"] < repo.metadata_expire
+        offline
+        or (not refresh and (repo.metadata_expire is None or 0 <= now - state["fetched"] < repo.metadata_expire))
     )
     if state is None or not fresh:
         urls, digests = _mirrors(repo, fetcher)

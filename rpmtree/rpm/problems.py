@@ -10,49 +10,118 @@ from collections.abc import Callable, Collection, Sequence
 #: What libsolv says of a request as such; it tells nothing once a reason stands beside it.
 _EMPTY = "conflicting requests"
 _EXCLUDED = re.compile(r"package (?P<package>\S+) is filtered out by exclude filtering")
+#: What follows from another rule beside it, or from how libsolv looks for one.
+_ASIDE = re.compile(r"problem with installed package (\S+)|\S+ has inferior architecture")
+_NO_PROVIDER = ", but none of the providers can be installed"
+_REQUIRES = re.compile(r"package (?P<who>\S+) requires (?P<what>.+)")
+_AGAINST = re.compile(r"package (?P<one>\S+) (?:conflicts with|obsoletes) (?P<what>.+?) provided by (?P<other>\S+)")
+_BOTH = re.compile(r"cannot install both (?P<one>\S+?)(?: from \S+)? and (?P<other>\S+?)(?: from \S+)?")
 _ADVICE = (
     (re.compile(r"nothing provides (?P<what>.+?) needed by (?P<who>\S+)"),
      "add a repository that has {what}, or do without {who}"),
-    (re.compile(r"package (?P<one>\S+) conflicts with (?P<what>.+?) provided by (?P<other>\S+)"),
-     "ask for {one} or {other}, not both"),
-    (re.compile(r"package (?P<one>\S+) obsoletes (?P<what>.+?) provided by (?P<other>\S+)"),
-     "ask for {one} or {other}, not both"),
-    (re.compile(r"cannot install both (?P<one>\S+) and (?P<other>\S+)"),
-     "let what asks for one of the two go"),
+    (_AGAINST, "ask for {one} or {other}, not both"),
+    (_BOTH, "let what asks for one of the two go"),
     (re.compile(r"(?P<one>\S+) does not have a compatible architecture"),
      "compose for that architecture, or do without it"),
 )  # fmt: skip
 
 
-def explain(rules: Sequence[str], why_excluded: Callable[[str], str]) -> str:
-    """One line for the rules of one libsolv problem; `why_excluded` says what keeps a package out."""
-    said = list(dict.fromkeys(rule for rule in rules if rule != _EMPTY)) or [_EMPTY]
-    advice = ""
-    lines = []
+def explain(
+    rules: Sequence[str],
+    why_excluded: Callable[[str], str],
+    *,
+    unblock: Callable[[str], str] = lambda package: "",
+    base: Callable[[str], str | None] = lambda package: None,
+) -> str:
+    """One line for the rules of one libsolv problem.
+
+    `why_excluded` says what keeps a package out and `unblock` what would let it in; `base` gives the name of a
+    package that is one of the base's.
+    """
+    said = list(dict.fromkeys(rule for rule in rules if rule != _EMPTY and not _ASIDE.fullmatch(rule)))
+    said = said or [rule for rule in rules if rule != _EMPTY] or [_EMPTY]
+    lines: list[str] = []
+    kept: dict[str, list[str]] = {}
     for rule in said:
         excluded = _EXCLUDED.fullmatch(rule)
         if excluded:
-            lines.append(f"{excluded['package']} is kept out by {why_excluded(excluded['package'])}")
-            advice = advice or f"let {excluded['package']} in"
-            continue
-        lines.append(rule)
-        for pattern, text in _ADVICE:
-            match = pattern.search(rule)
-            if match and not advice:
-                advice = text.format(**match.groupdict())
+            kept.setdefault(why_excluded(excluded["package"]), []).append(excluded["package"])
+        else:
+            lines.append(_in_terms_of_the_base(rule.replace(_NO_PROVIDER, ""), base))
+    for reason, packages in kept.items():
+        lines.append(f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} kept out by {reason}")
+    excluded_ones = [package for packages in kept.values() for package in packages]
+    ways = [
+        *(_for_the_base(rule, base) for rule in said),
+        *(unblock(package) for package in excluded_ones),
+        *(f"let {package} in" for package in excluded_ones),
+        *(_advice(rule, base) for rule in said),
+    ]
+    advice = next(filter(None, ways), "")
     return "; ".join(lines) + (f" → {advice}" if advice else "")
+
+
+def _for_the_base(rule: str, base: Callable[[str], str | None]) -> str:
+    """Advice where a package of the base asks for what is to go."""
+    match = _REQUIRES.fullmatch(rule.replace(_NO_PROVIDER, ""))
+    name = base(match["who"]) if match else None
+    return f"keep what has {match['what']}, or `override remove {name}` too" if match and name else ""
+
+
+def _in_terms_of_the_base(rule: str, base: Callable[[str], str | None]) -> str:
+    """The rule as a clause that says which packages are the base's."""
+    rule = rule.removeprefix("package ")
+    for word in dict.fromkeys(rule.split()):
+        if base(word):
+            rule = rule.replace(word, f"{word} of the base", 1)
+    return rule
+
+
+def _advice(rule: str, base: Callable[[str], str | None]) -> str:
+    for pattern, text in _ADVICE:
+        match = pattern.search(rule)
+        if match is None:
+            continue
+        if pattern in (_AGAINST, _BOTH):
+            for present, other in (("other", "one"), ("one", "other")):
+                if name := base(match[present]):
+                    return f"do without {match[other]}, or `override remove {name}`"
+        return text.format(**match.groupdict())
+    return ""
 
 
 def missing(specs: Sequence[str], names: Collection[str], repo_ids: Sequence[str]) -> str:
     """The line for all specs that match nothing in the repositories, with names that come close."""
     listed = []
     for spec in specs:
-        near = difflib.get_close_matches(spec, names, n=1, cutoff=0.75)
+        # Comparing is slow, and repositories have many names: those that begin in another way are far from it.
+        like = [name for name in names if name[:1] == spec[:1] or name[1:4] == spec[1:4]]
+        near = difflib.get_close_matches(spec, like, n=1, cutoff=0.75)
         listed.append(f"{spec} (did you mean {near[0]}?)" if near else spec)
     where = ", ".join(repo_ids)
     return f"no package matches {', '.join(listed)} → correct the name, or add its repository to {where or 'repos'}"
 
 
-def kept_out(spec: str, reason: str) -> str:
+def kept_out(spec: str, reason: str, advice: str = "") -> str:
     """The line for a requested spec of which every package is excluded."""
-    return f"{spec} is requested, and kept out by {reason} → drop one of the two"
+    return f"{spec} is requested, and kept out by {reason} → {advice or 'drop one of the two'}"
+
+
+def not_in_base(name: str, done: str) -> str:
+    """The line for a base package that is to be `done` something with, and isn't there."""
+    return f"{name} is to be {done}, and the base has no such package → reset that override"
+
+
+def nothing_to_replace(package: str, repo_id: str) -> str:
+    """The line for a base package that a repository has nothing to replace with."""
+    return f"{package} of the base is to be replaced from {repo_id}, which has none → reset that override"
+
+
+def already_there(package: str) -> str:
+    """The line for a file that is to be installed, and is in the base in just that build."""
+    return f"{package} is in the base in just that build → drop the request"
+
+
+def older_fits(older: str, repo_id: str) -> str:
+    """The end of a line: what would be a solution without anything else changed."""
+    return f"; an older version that fits is {older} of {repo_id}"

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hawkey
 from hawkey import _hawkey
@@ -16,8 +16,17 @@ from rpmtree.errors import FetchError, StoreError
 from rpmtree.files import remove_tree, sync_filesystem, write_atomically
 from rpmtree.progress import Reporter
 from rpmtree.rpm.fetch import Digest
+from rpmtree.rpm.installed import load_installed
 from rpmtree.rpm.metadata import Metadata
-from rpmtree.rpm.request import PackageRequest
+from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.request import LocalFile, PackageRequest
+
+
+class Kept(NamedTuple):
+    """Why a package is kept out, and what would let it in; `advice` is empty where that is plain."""
+
+    reason: str
+    advice: str = ""
 
 
 class PackageSack:
@@ -33,12 +42,19 @@ class PackageSack:
         self._request = request
         self._metadata = tuple(metadata)
         self._reporter = reporter
-        self._excluded: list[tuple[Any, str]] = []
+        self._excluded: list[tuple[Any, Callable[[Any], Kept]]] = []
+        self._unwanted: list[Any] = []
+        self._wish: Any = None
+        #: The packages that were given as files, by their place in the sack.
+        self.files: list[tuple[LocalFile, Any]] = []
         # libsolv notes in its cache which files it has looked for: with file lists it must not find notes made without.
         # What it keeps of a repository it uses only with the repomd.xml that it was made from.
         solv = cachedir / ("with-files" if any("filelists" in m.files for m in metadata) else "plain")
         with _durable(solv):
             self._fill(solv)
+        if request.base is not None:
+            load_installed(self.sack, request.base)
+        self._add_files()
         self._keep_out()
 
     def query(self, **filters: Any) -> Any:
@@ -59,12 +75,35 @@ class PackageSack:
         """The packages that `spec` matches in any way, excluded ones too."""
         return hawkey.Subject(spec).get_best_solution(self.sack, with_src=False, query=self.query())["query"]
 
-    def why_excluded(self, package: str) -> str:
+    def why_excluded(self, package: str) -> Kept:
         """What keeps out the package that libsolv writes as `package`."""
-        for query, reason in self._excluded:
-            if any(str(excluded) == package for excluded in query):
-                return reason
-        return "an exclusion"
+        found = self.query(nevra_strict=package).available()
+        for query, why in self._excluded:
+            for excluded in query.intersection(found):
+                return why(excluded)
+        return Kept("an exclusion")
+
+    def exclude(self, query: Any, why: Callable[[Any], Kept]) -> None:
+        """Keep the packages of `query` out; `why` is asked about one of them."""
+        if query:
+            self._excluded.append((query, why))
+            self.sack.add_excludes(query)
+
+    def unless_unwanted(self, query: Any) -> Any:
+        """The packages of `query` that no option keeps out; what the base does with them is not looked at."""
+        for excluded in self._unwanted:
+            query = query.difference(excluded)
+        return query
+
+    def wish(self, packages: Sequence[Any]) -> None:
+        """Keep out `packages` too, in the place of those of the last wish."""
+        if self._wish is not None:
+            self.sack.remove_excludes(self._wish)
+            self._wish = None
+        if packages:
+            # Without what is kept out already: taking the wish back must not let it in.
+            self._wish = self.allowed(pkg=list(packages))
+            self.sack.add_excludes(self._wish)
 
     def _fill(self, solv: Path) -> None:
         """Load all repositories, from libsolv's own form of them in `solv` where it is there."""
@@ -72,13 +111,23 @@ class PackageSack:
             self.sack = hawkey.Sack(
                 cachedir=str(solv),
                 arch=self._request.basearch,
-                rootdir=str(solv / "no-root"),
+                rootdir=str(self._request.base or solv / "no-root"),
                 logfile=str(solv / "hawkey.log"),
             )
         except hawkey.Exception as error:
             raise StoreError(f"the solver can't use its cache {solv}: {error}") from error
         for metadata in self._metadata:
             self._add_repo(metadata)
+
+    def _add_files(self) -> None:
+        for file in self._request.files:
+            try:
+                package = self.sack.add_cmdline_package(str(file.path))
+            except (hawkey.Exception, OSError) as error:
+                raise FetchError(f"{file.path} can't be used: {error}") from error
+            if nevra_of(package) != file.nevra:
+                raise FetchError(f"{file.path} is {package}, and not {file.nevra}")
+            self.files.append((file, package))
 
     def _add_repo(self, metadata: Metadata) -> None:
         # hawkey.Repo is the same with a warning that the class was to go in 2019; dnf's own is made of it.
@@ -153,8 +202,13 @@ class PackageSack:
 
     def _exclude(self, query: Any, reason: str) -> None:
         if query:
-            self._excluded.append((query, reason))
-            self.sack.add_excludes(query)
+            self._unwanted.append(query)
+            self.exclude(query, lambda package: Kept(reason))
+
+
+def nevra_of(package: Any) -> Nevra:
+    """The name of a hawkey package as a value."""
+    return Nevra(package.name, package.epoch, package.version, package.release, package.arch)
 
 
 def digest_of(package: Any) -> Digest:

@@ -2,33 +2,41 @@
 """From what is requested to exactly which packages, by libsolv; and those packages as files.
 
 libdnf's solver is used without dnf: nothing of the host's configuration, plug-ins or rpm database can have a say,
-and loading it takes a fifth of the time. The answer depends on the request and the repositories' metadata alone.
+and loading it takes a fifth of the time. The answer depends on the request, the base and the repositories' metadata
+alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import hawkey
-
 from rpmtree.errors import ConfigError, FetchError, SolveError
 from rpmtree.progress import Reporter
-from rpmtree.rpm import problems
-from rpmtree.rpm.comps import Groups, read_groups
+from rpmtree.rpm import failures, invariants, lookup
+from rpmtree.rpm.advisories import advisories_of
+from rpmtree.rpm.baselock import BaseLock
+from rpmtree.rpm.comps import read_groups
 from rpmtree.rpm.downloads import package_files
 from rpmtree.rpm.fetch import Fetcher
+from rpmtree.rpm.goal import Answer, Goals
 from rpmtree.rpm.keys import load_keys
-from rpmtree.rpm.metadata import Metadata, load_metadata, relative
+from rpmtree.rpm.metadata import Metadata, relative
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.repodata import MetadataLoader
 from rpmtree.rpm.repos import Repo
-from rpmtree.rpm.request import Advisory, PackageRequest, Solution, SolvedPackage, SolvedRepo
-from rpmtree.rpm.sack import PackageSack, digest_of
-
-_SEVERITIES = {"none": 0, "low": 1, "moderate": 2, "important": 3, "critical": 4}
+from rpmtree.rpm.request import (
+    FILES_REPO,
+    FileRole,
+    Found,
+    PackageRequest,
+    Solution,
+    SolvedPackage,
+    SolvedRepo,
+)
+from rpmtree.rpm.sack import PackageSack, digest_of, nevra_of
 
 
 @contextmanager
@@ -37,33 +45,54 @@ def open_source(
     cachedir: Path,
     *,
     offline: bool = False,
+    refresh: bool = False,
     proxy: str | None = None,
     reporter: Reporter | None = None,
 ) -> Iterator[PackageSource]:
     """Load the metadata of the request's repositories; what is fetched is kept below `cachedir`.
 
-    Raises FetchError, and ConfigError for a repository that is not there.
+    With `refresh` all repositories are asked for newer metadata, whatever their metadata_expire.
+    Raises FetchError, StoreError for a base that can't be read, and ConfigError for a repository that is not there.
     """
-    yield PackageSource(request, cachedir, offline=offline, proxy=proxy, reporter=reporter or Reporter())
+    yield PackageSource(
+        request, cachedir, offline=offline, refresh=refresh, proxy=proxy, reporter=reporter or Reporter()
+    )
 
 
 class PackageSource:
     """The repositories of one request, loaded. Made by `open_source`."""
 
     def __init__(
-        self, request: PackageRequest, cachedir: Path, *, offline: bool, proxy: str | None, reporter: Reporter
+        self,
+        request: PackageRequest,
+        cachedir: Path,
+        *,
+        offline: bool,
+        refresh: bool,
+        proxy: str | None,
+        reporter: Reporter,
     ) -> None:
         self._request = request
         self._cachedir = cachedir
         self._offline = offline
         self._reporter = reporter
-        # By priority and id, so that the order of .repo files on disk says nothing.
         ids = {repo.id for repo in request.repos}
-        unknown = sorted({repo_id for repo_id, _ in request.repo_packages} - ids)
-        if unknown:
-            raise ConfigError(f"repo-packages names {', '.join(unknown)}, which repos doesn't")
+        for what, named in (("repo-packages", request.repo_packages), ("a replacement", request.replacements)):
+            if unknown := sorted({repo_id for repo_id, _ in named} - ids):
+                raise ConfigError(f"{what} names {', '.join(unknown)}, which repos doesn't")
+        # By priority and id, so that the order of .repo files on disk says nothing.
         self._repos = sorted(request.repos, key=lambda repo: (repo.priority, repo.id))
         self._fetchers = {repo.id: Fetcher(repo, proxy=proxy, offline=offline) for repo in self._repos}
+        self._loader = MetadataLoader(
+            self._repos,
+            self._fetchers,
+            cachedir / "repos",
+            keys=self._load_keys,
+            reporter=reporter,
+            offline=offline,
+            tolerant=request.tolerant,
+            refresh=refresh,
+        )
         kinds = ["primary", "updateinfo"]
         if any(spec.startswith(("/", "*/")) for spec in self._specs()):
             kinds.append("filelists")
@@ -72,20 +101,53 @@ class PackageSource:
         self._load(kinds)
 
     def solve(self) -> Solution:
-        """The packages that satisfy the request. Raises SolveError with all blockers."""
-        goal, blockers = self._goal()
-        solved = goal.run(ignore_weak_deps=not self._request.recommends)
-        rules = [] if solved else goal.problem_rules()
-        if "filelists" not in self._kinds and any("nothing provides /" in rule for texts in rules for rule in texts):
+        """The packages that satisfy the request. Raises SolveError with all blockers.
+
+        Where the only thing wrong is that packages are not to be had while a repository is dead: FetchError.
+        """
+        answer = self._answer()
+        if "filelists" not in self._kinds and any("nothing provides /" in r for texts in answer.rules for r in texts):
             # Metadata of the first rank lists only some directories' files. The rest is large, and seldom needed.
+            del answer  # with what it holds of the old sack
             self._load([*self._kinds, "filelists"])
-            return self.solve()
-        blockers += [problems.explain(texts, self._packages.why_excluded) for texts in rules]
-        if blockers:
-            count = f"{len(blockers)} thing{'s' if len(blockers) > 1 else ''} in the way"
-            raise SolveError(f"no set of packages satisfies the request: {count}", list(dict.fromkeys(blockers)))
-        chosen = goal.list_installs()
-        return Solution(
+            answer = self._answer()
+        if not answer.solved:
+            raise self._failure(answer)
+        return self._checked(answer)
+
+    def _answer(self) -> Answer:
+        """The first answer that is a solution, of those that fulfil more wishes and less; else the last."""
+        kept = self._other_builds()
+        follows = any(file.role is FileRole.FOLLOW for file, _ in self._packages.files)
+        answer = None
+        for with_kept in (True, False) if kept else (False,):
+            self._packages.wish(kept if with_kept else ())
+            for newer in (True, False) if follows else (False,):
+                answer = self._goals.run(self._goals.wanted, self._packages.files, newer=newer)
+                if answer.solved:
+                    return answer
+        assert answer is not None
+        return answer
+
+    def _other_builds(self) -> list[Any]:
+        """What has the name of a kept build, where that is to be had, and is another build."""
+        wanted = set(self._request.kept)
+        same = list(self._packages.query(name=sorted({one.name for one in wanted})).available()) if wanted else []
+        there = {package.name for package in same if nevra_of(package) in wanted}
+        return [package for package in same if package.name in there and nevra_of(package) not in wanted]
+
+    def _checked(self, answer: Answer) -> Solution:
+        goal = answer.goal
+        changing = [*goal.list_upgrades(), *goal.list_downgrades(), *goal.list_reinstalls()]
+        chosen = [*goal.list_installs(), *changing]
+        replaced, gone = [], [nevra_of(package) for package in goal.list_erasures()]
+        for new in chosen:
+            for old in goal.obsoleted_by_package(new):
+                if old.name == new.name:
+                    replaced.append((nevra_of(new), nevra_of(old)))
+                else:
+                    gone.append(nevra_of(old))
+        solution = Solution(
             packages=tuple(sorted(map(self._solved, chosen), key=lambda package: package.nevra)),
             repos=tuple(
                 sorted(
@@ -93,11 +155,27 @@ class PackageSource:
                     key=lambda repo: repo.id,
                 )
             ),
-            advisories=_advisories(chosen),
+            advisories=advisories_of(chosen),
+            removed=tuple(sorted(set(gone) - {old for _, old in replaced})),
+            replaced=tuple(sorted(replaced)),
+            dead=tuple(sorted(self._loader.dead.items())),
         )
+        if self._request.base is not None:
+            invariants.check(self._request, [nevra_of(package) for package in self._base.installed], solution)
+            self._tell_of_older(chosen)
+        return solution
+
+    def _tell_of_older(self, chosen: Sequence[Any]) -> None:
+        """Say where the newest build of what is requested doesn't fit the base, and an older one is taken."""
+        specs = {one.spec for one in self._goals.wanted} - {str(nevra.name) for nevra in self._request.kept}
+        for package in chosen:
+            if package.name in specs:
+                better = self._packages.allowed(name=package.name, arch=package.arch, evr__gt=package.evr)
+                for newest in better.filter(reponame=package.reponame).latest():
+                    self._reporter.warning(f"{package} is taken, since {newest} doesn't fit the base")
 
     def fetch(self, packages: Sequence[SolvedPackage], reporter: Reporter | None = None) -> dict[Nevra, Path]:
-        """The files of `packages`: those of local repositories in place, others downloaded into the cache.
+        """The files of `packages`: of local repositories and given files in place, others downloaded to the cache.
 
         A downloaded file has been checked against size and checksum; of one in place only the size has, so that
         the checksum must be checked on the bytes that are unpacked. Raises FetchError.
@@ -107,12 +185,29 @@ class PackageSource:
         )
 
     def keys(self, repo_id: str) -> tuple[bytes, ...]:
-        """The signing keys of a repository, as `signatures.Verifier` takes them; none where gpgcheck is off."""
+        """The signing keys of a repository, as `signatures.Verifier` takes them; none where gpgcheck is off.
+
+        Packages that were given as files have none either: who gave them vouches for them.
+        """
+        if repo_id == FILES_REPO:
+            return ()
         repo = self._metadata[repo_id].repo
         return self._load_keys(repo) if repo.gpgcheck else ()
 
-    def _load_keys(self, repo: Repo) -> tuple[bytes, ...]:
-        return load_keys(repo, self._fetchers[repo.id], self._cachedir / "keys", self._reporter, offline=self._offline)
+    def search(self, words: Sequence[str]) -> tuple[Found, ...]:
+        """The packages of which each word (or pattern) is in the name or the summary, whatever the case; sorted.
+
+        Of a name and architecture the newest is given.
+        """
+        return lookup.search(self._packages, words, set(self._base.by_name))
+
+    def offered(self, repo_id: str, name: str) -> Nevra | None:
+        """The newest build called `name` that a repository has, less what its or the request's options keep out."""
+        return lookup.offered(self._packages, repo_id, name)
+
+    def newer(self, present: Sequence[Nevra]) -> tuple[tuple[Nevra, Nevra], ...]:
+        """Pairs of the newest build to be had and of that one in `present` which it is newer than, sorted."""
+        return lookup.newer(self._packages, present)
 
     def _specs(self) -> Iterator[str]:
         yield from self._request.packages
@@ -121,79 +216,37 @@ class PackageSource:
 
     def _load(self, kinds: Sequence[str]) -> None:
         self._kinds = tuple(kinds)
-        self._metadata: dict[str, Metadata] = {}
-        for repo in self._repos:
-            keys = self._load_keys(repo) if repo.repo_gpgcheck else ()
-            self._metadata[repo.id] = load_metadata(
-                repo, self._fetchers[repo.id], self._cachedir / "repos", kinds, keys=keys, offline=self._offline
-            )
+        self._metadata: dict[str, Metadata] = self._loader.load(kinds)
+        # Let go of a sack that was there before the next is made: each may be large.
+        for name in ("_goals", "_base", "_packages"):
+            self.__dict__.pop(name, None)
         self._packages = PackageSack(
             self._request, list(self._metadata.values()), self._cachedir / "solv", self._reporter
         )
+        self._base = BaseLock(self._packages, self._request)
+        self._base.keep_out()
+        groups = read_groups([m.files["group"] for m in self._metadata.values() if "group" in m.files])
+        self._goals = Goals(self._packages, self._base, self._request, groups, self._reporter)
 
-    # The goal: what is to be installed.
+    def _load_keys(self, repo: Repo) -> tuple[bytes, ...]:
+        return load_keys(repo, self._fetchers[repo.id], self._cachedir / "keys", self._reporter, offline=self._offline)
 
-    def _goal(self) -> tuple[Any, list[str]]:
-        """The goal, and the blockers that are known before it is run."""
-        goal = hawkey.Goal(self._packages.sack)
-        absent: list[str] = []
-        blockers: list[str] = []
-        wanted: list[tuple[str, str | None]] = [(spec, None) for spec in self._request.packages]
-        wanted += [(spec, repo_id) for repo_id, specs in self._request.repo_packages for spec in specs]
-        for spec, repo_id in sorted(set(wanted), key=lambda pair: (pair[0], pair[1] or "")):
-            if spec.startswith("@"):
-                if not self._install_group(goal, spec):
-                    absent.append(spec)
-            elif not self._install(goal, spec, repo_id):
-                reason = self._reason_absent(spec)
-                if reason:
-                    blockers.append(problems.kept_out(spec, reason))
-                else:
-                    absent.append(spec)
-        if absent:
-            names = sorted({package.name for package in self._packages.query()})
-            blockers.insert(0, problems.missing(absent, names, [repo.id for repo in self._repos]))
-        return goal, blockers
-
-    def _install(self, goal: Any, spec: str, repo_id: str | None = None) -> bool:
-        """Ask for one package of each name that `spec` matches; False if it matches none."""
-        subject = hawkey.Subject(spec)
-        found = subject.get_best_solution(self._packages.sack, with_src=False)
-        query, nevra = found["query"], found["nevra"]
-        if repo_id is not None:
-            query = query.filter(reponame=repo_id)
-        if not query:
-            return False
-        by_name = bool(nevra and nevra.has_just_name())
-        for packages in _alternatives(spec, query):
-            choice = self._packages.allowed(pkg=packages)
-            if by_name:
-                # As dnf does: what has taken a package's place may come for it.
-                choice = choice.union(self._packages.allowed(obsoletes=choice))
-            selector = hawkey.Selector(self._packages.sack)
-            selector.set(pkg=choice)
-            goal.install(select=selector)
-        return True
-
-    def _install_group(self, goal: Any, spec: str) -> bool:
-        names = self._groups.expand(spec)
-        if names is None:
-            return False
-        for name in sorted(set(names)):
-            if not self._install(goal, name):
-                self._reporter.warning(f"no package {name} is to be had, which the group {spec} lists")
-        return True
-
-    @cached_property
-    def _groups(self) -> Groups:
-        return read_groups([m.files["group"] for m in self._metadata.values() if "group" in m.files])
-
-    def _reason_absent(self, spec: str) -> str:
-        """What keeps out the packages that `spec` would match, or nothing if there are none."""
-        every = self._packages.matching(spec)
-        return "; ".join(sorted({self._packages.why_excluded(str(package)) for package in every}))
+    def _failure(self, answer: Answer) -> SolveError | FetchError:
+        """The error that says all that is in the way."""
+        return failures.failure(answer, self._goals, self._loader)
 
     def _solved(self, package: Any) -> SolvedPackage:
+        if package.reponame == FILES_REPO:
+            file = next(file for file, given in self._packages.files if given == package)
+            return SolvedPackage(
+                nevra_of(package),
+                FILES_REPO,
+                f"sha256:{file.sha256}",
+                package.downloadsize,
+                package.installsize,
+                str(file.path),
+                package.sourcerpm or "",
+            )
         try:
             checksum = str(digest_of(package))
             location = relative(package.location)
@@ -204,7 +257,7 @@ class PackageSource:
                 f"{package} of the repository {package.reponame} is said to be elsewhere, at {package.baseurl}"
             )
         return SolvedPackage(
-            Nevra(package.name, package.epoch, package.version, package.release, package.arch),
+            nevra_of(package),
             package.reponame,
             checksum,
             package.downloadsize,
@@ -212,39 +265,3 @@ class PackageSource:
             location,
             package.sourcerpm or "",
         )
-
-
-def _alternatives(spec: str, query: Any) -> Iterable[list[Any]]:
-    """The packages of `query` in groups, of each of which one is to be installed."""
-    if not hawkey.is_glob_pattern(spec) or spec.startswith(("/", "*/")):
-        return [list(query)]
-    groups: dict[tuple[str, str], list[Any]] = {}
-    for package in query:
-        arch = package.arch if hawkey.is_glob_pattern(spec.rpartition(".")[2]) and "." in spec else ""
-        groups.setdefault((package.name, arch), []).append(package)
-    return [groups[key] for key in sorted(groups)]
-
-
-def _advisories(chosen: Sequence[Any]) -> tuple[Advisory, ...]:
-    """The notices about exactly the versions that were chosen."""
-    found: dict[str, tuple[Any, set[str]]] = {}
-    for package in chosen:
-        for advisory in package.get_advisories(hawkey.EQ):
-            found.setdefault(advisory.id, (advisory, set()))[1].add(str(package))
-    return tuple(
-        Advisory(
-            name,
-            advisory.type,
-            _SEVERITIES.get((advisory.severity or "").lower(), 0),
-            tuple(sorted(packages)),
-            advisory.title or "",
-            tuple(sorted((ref.title or ref.url, ref.url) for ref in advisory.references if _tells_of_a_cve(ref))),
-        )
-        for name, (advisory, packages) in sorted(found.items())
-    )
-
-
-def _tells_of_a_cve(ref: Any) -> bool:
-    """Fedora's notices name CVEs in the titles of Bugzilla references, as rpm-ostree looks for them."""
-    in_title = ref.type == hawkey.REFERENCE_BUGZILLA and "CVE-" in (ref.title or "")
-    return bool(in_title or ref.type == hawkey.REFERENCE_CVE)
