@@ -16,7 +16,7 @@ from rpmtree.rpm.sack import PackageSack, nevra_of
 
 def search(packages: PackageSack, words: Sequence[str], installed: Collection[str]) -> tuple[Found, ...]:
     """What `PackageSource.search` says; `installed` are the names of the base's packages."""
-    every = hawkey.Query(packages.sack).available()
+    every = packages.unless_unwanted(packages.query())
     hits: Any = None
     kinds: dict[str, Any] = {}
     for word in words:
@@ -28,8 +28,10 @@ def search(packages: PackageSack, words: Sequence[str], installed: Collection[st
         return ()
     places = {kind: {(package.name, package.arch) for package in kinds[kind].intersection(hits)} for kind in kinds}
     found = {}
-    for package in hits.latest():
+    for package in (*hits.available().latest(), *hits.installed()):
         key = package.name, package.arch
+        if key in found:
+            continue
         matched = "both" if key in places["name"] and key in places["summary"] else "name"
         if key not in places["name"]:
             matched = "summary"

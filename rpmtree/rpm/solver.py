@@ -197,7 +197,7 @@ class PackageSource:
     def search(self, words: Sequence[str]) -> tuple[Found, ...]:
         """The packages of which each word (or pattern) is in the name or the summary, whatever the case; sorted.
 
-        Of a name and architecture the newest is given.
+        Of a name and architecture the newest to be had is given, or the base's where there is no other.
         """
         return lookup.search(self._packages, words, set(self._base.by_name))
 

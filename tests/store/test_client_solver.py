@@ -15,14 +15,14 @@ import pytest
 
 from rpmtree.errors import ConfigError, FetchError, Place, SolveError, StoreError
 from rpmtree.progress import Reporter
-from rpmtree.rpm import headeronly, invariants
+from rpmtree.rpm import headeronly
 from rpmtree.rpm.database import write_database
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.repos import Repo
-from rpmtree.rpm.request import FILES_REPO, FileRole, LocalFile, PackageRequest, Solution, SolvedPackage
+from rpmtree.rpm.request import FILES_REPO, FileRole, LocalFile, PackageRequest, Solution
 from rpmtree.rpm.signatures import Verifier
 from rpmtree.rpm.solver import PackageSource, open_source
-from tests.support.rpms import Package, file, make_repo, rpm, write_rpm
+from tests.support.rpms import Package, make_repo, rpm, write_rpm
 from tests.support.webserver import Site, serve
 
 pytestmark = pytest.mark.needs("root", "rpm")
@@ -199,7 +199,8 @@ FILES: dict[str, tuple[list[tuple[Package, FileRole]], list[str], list[str], lis
     "follow nothing": ([(rpm("mine"), FileRole.FOLLOW)], [], ["mine-1.0-1.noarch"], []),
     "follow a newer one": ([(rpm("extra", version="1.5"), FileRole.FOLLOW)], [], ["extra-2-1.noarch"], []),
     "don't follow an older one": ([(rpm("extra", version="3"), FileRole.FOLLOW)], [], ["extra-3-1.noarch"], []),
-    "don't follow what doesn't fit": ([(rpm("only-new", version="1"), FileRole.FOLLOW)], [], ["only-new-1-1.noarch"], []),
+    "don't follow what doesn't fit": (
+        [(rpm("only-new", version="1"), FileRole.FOLLOW)], [], ["only-new-1-1.noarch"], []),
 }  # fmt: skip
 
 
@@ -253,10 +254,11 @@ BLOCKED: dict[str, tuple[list[tuple[Package, FileRole]], list[str], dict[str, An
     "a file that obsoletes": (
         [(rpm("mine", obsoletes=["alone"]), FileRole.INSTALL)], [], {}, [["mine", "alone-2-1.noarch"]]),
     "a replacement that obsoletes": (
-        [(rpm("script", version="2", obsoletes=["alone"]), FileRole.REPLACE)], [], {}, [["script", "alone-2-1.noarch"]]),
+        [(rpm("script", version="2", obsoletes=["alone"]), FileRole.REPLACE)], [], {},
+        [["script", "alone-2-1.noarch"]]),
     "a replacement that the base doesn't fit": (
-        [(rpm("lib", version="2", arch="x86_64"), FileRole.REPLACE), (rpm("mine", requires=["lib = 1"]), FileRole.INSTALL)],
-        [], {}, [["mine", "lib = 1"]]),
+        [(rpm("lib", version="2", arch="x86_64"), FileRole.REPLACE),
+         (rpm("mine", requires=["lib = 1"]), FileRole.INSTALL)], [], {}, [["mine", "lib = 1"]]),
 }  # fmt: skip
 
 
@@ -274,3 +276,250 @@ def test_all_that_is_in_the_way_is_said(tmp_path: Path, base: Path, repos: tuple
     assert len(problems) == len(expected), problems
     for words in expected:
         assert any(all(word in line for word in words) for line in problems), (words, problems)
+
+
+def test_an_older_build_that_fits_is_warned_of(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    said = Warnings()
+    assert came(solve(tmp_path, base, repos, "app", reporter=said)) == ["app-1-1.noarch"]
+    assert [line for line in said.texts if "app-1-1.noarch" in line and "app-2-1.noarch" in line]
+    said = Warnings()
+    assert came(solve(tmp_path, base, repos, "extra", reporter=said)) == ["extra-2-1.noarch"]
+    assert not said.texts
+
+
+def test_a_replacement_without_effect_is_warned_of(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    said = Warnings()
+    assert not solve(tmp_path, base, repos, reporter=said, replacements=(("other", ("script",)),)).replaced
+    assert [line for line in said.texts if "script-1-1.noarch" in line]
+
+
+def test_a_request_and_its_wishes_may_be_solved_again(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    kept = (text("app-2-1.noarch"), text("extra-1-1.noarch"))
+    request = PackageRequest(repos, ("app", "extra"), "x86_64", base=base, kept=kept, excludes=("extra-1",))
+    with open_source(request, tmp_path) as source:
+        first = source.solve()
+        assert came(first) == ["app-1-1.noarch", "extra-2-1.noarch"]
+        assert source.solve() == first
+
+
+def test_file_lists_are_read_where_a_file_is_needed(tmp_path: Path, base: Path) -> None:
+    where = make_repo(
+        tmp_path / "r", [rpm("a", requires=["/opt/deep/tool"]), rpm("b", files={"/opt/deep/tool": "t"}), rpm("c")]
+    )
+    repos = (local("r", where),)
+    assert came(solve(tmp_path / "cache", base, repos, "c")) == ["c-1.0-1.noarch"]
+    assert not (tmp_path / "cache/solv/with-files").exists()
+    assert came(solve(tmp_path / "cache", base, repos, "a")) == ["a-1.0-1.noarch", "b-1.0-1.noarch"]
+    assert (tmp_path / "cache/solv/with-files").exists()
+
+
+def test_a_base_that_cannot_be_read_is_refused(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/rpmdb.sqlite").write_bytes((base / "rpmdb.sqlite").read_bytes()[:5000])
+    for name in ("none", "bad"):
+        with pytest.raises(StoreError):
+            solve(tmp_path / "cache", tmp_path / name, repos, "extra")
+    (tmp_path / "good").mkdir()
+    (tmp_path / "good/rpmdb.sqlite").write_bytes((base / "rpmdb.sqlite").read_bytes())
+    assert solve(tmp_path / "cache", tmp_path / "good", repos, "extra")
+    assert not [path for path in (tmp_path / "good").iterdir() if not path.name.startswith("rpmdb.sqlite")]
+
+
+def test_one_process_reads_several_bases(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    write_database(headers_of(tmp_path / "rpms", [rpm("lib", version="2", arch="x86_64")]), tmp_path / "db",
+                   source_date_epoch=1)  # fmt: skip
+    assert came(solve(tmp_path / "cache", tmp_path / "db", repos, "app")) == ["app-2-1.noarch"]
+    assert came(solve(tmp_path / "cache", base, repos, "app")) == ["app-1-1.noarch"]
+
+
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    good = given(tmp_path / "files", rpm("mine"), FileRole.INSTALL)
+    assert solve(tmp_path / "cache", base, repos, files=(good,))
+    (tmp_path / "text.rpm").write_text("no package")
+    for bad in (
+        replace(good, nevra=text("yours-1-1.noarch")),
+        replace(good, path=tmp_path / "text.rpm"),
+        replace(good, path=tmp_path / "nowhere.rpm"),
+    ):
+        with pytest.raises(FetchError):
+            solve(tmp_path / "cache", base, repos, files=(bad,))
+
+
+def test_repositories_of_overrides_must_be_there(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    with pytest.raises(ConfigError):
+        solve(tmp_path, base, repos, replacements=(("elsewhere", ("alone",)),))
+
+
+# What the solver says is looked at once more: see tests/unit/test_invariants.py for all of it.
+
+
+def test_a_wrong_answer_is_refused(
+    tmp_path: Path, base: Path, repos: tuple[Repo, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without what keeps versions as they are, libsolv takes the newer one along."""
+    request = PackageRequest(repos, ("only-new",), "x86_64", base=base)
+    monkeypatch.setattr("rpmtree.rpm.baselock.BaseLock.keep_out", lambda self: None)
+    with open_source(request, tmp_path) as source, pytest.raises(SolveError) as raised:
+        source.solve()
+    assert "lib-2-1.x86_64" in raised.value.problems[0]
+    monkeypatch.undo()
+    assert came(solve(tmp_path, base, repos, "app")) == ["app-1-1.noarch"]
+
+
+# Questions without a solution.
+
+
+@pytest.fixture
+def source(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> Iterator[PackageSource]:
+    request = PackageRequest((replace(repos[0], excludepkgs=("lib-2*",)), repos[1]), (), "x86_64", base=base)
+    with open_source(request, tmp_path) as source:
+        yield source
+
+
+def test_search(tmp_path: Path, base: Path) -> None:
+    where = make_repo(tmp_path / "r", [
+        rpm("vim", version="1", summary="An editor"), rpm("vim", version="2", summary="A text Editor"),
+        rpm("editor-themes", summary="Colours"), rpm("editor", summary="The EDITOR", arch="x86_64"),
+        rpm("script", version="7", summary="Editing"), rpm("nano", summary="small"),
+    ])  # fmt: skip
+    with open_source(PackageRequest((local("r", where),), (), "x86_64", base=base), tmp_path / "cache") as source:
+        found = source.search(["EDITOR"])
+        assert [(one.name, one.arch, one.matched) for one in found] == [
+            ("editor", "x86_64", "both"),
+            ("editor-themes", "noarch", "name"),
+            ("vim", "noarch", "summary"),
+        ]
+        vim = found[2]
+        assert (vim.evr, vim.repo, vim.summary, vim.installed) == ("2-1", "r", "A text Editor", False)
+        assert [one.name for one in source.search(["editor", "themes"])] == ["editor-themes"]
+        assert [one.name for one in source.search(["ed*mes"])] == ["editor-themes"]
+        assert [one.name for one in source.search(["tex? edit"])] == ["vim"]
+        assert [(one.evr, one.installed) for one in source.search(["scrip"])] == [("7-1", True)]
+        assert [(one.repo, one.evr) for one in source.search(["old-n"])] == [("@System", "5-1")]
+        assert source.search(["nothing-like-it"]) == ()
+        assert source.search([]) == ()
+
+
+def test_what_a_repository_offers(source: PackageSource) -> None:
+    assert source.offered("main", "alone") == text("alone-3-1.noarch")
+    assert source.offered("other", "alone") == text("alone-0.5-1.noarch")
+    assert source.offered("main", "lib") in (text("lib-1-1.x86_64"), text("lib-1-1.i686"))
+    assert source.offered("other", "extra") is None
+    assert source.offered("nowhere", "extra") is None
+
+
+def test_what_is_newer(source: PackageSource) -> None:
+    present = [text(name) for name in ("lib-1-1.x86_64", "alone-3-1.noarch", "extra-1-1.noarch", "gone-1-1.noarch")]
+    assert [(str(new), str(old)) for new, old in source.newer(present)] == [
+        ("extra-2-1.noarch", "extra-1-1.noarch"), ("lib-3-1.x86_64", "lib-1-1.x86_64")]  # fmt: skip
+    assert source.newer([]) == ()
+
+
+# Repositories that can't be reached.
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr("rpmtree.rpm.fetch.PAUSE", 0.0)
+    make_repo(tmp_path / "www/remote", [rpm("far"), rpm("broken", requires=["absent"])])
+    with serve(tmp_path / "www") as site:
+        yield site
+
+
+def remote(site: Site, **said: Any) -> Repo:
+    return Repo("remote", "remote", Place("x.repo", 1), baseurl=(f"{site.url}remote",), gpgcheck=False, **said)
+
+
+def die(site: Site) -> None:
+    for path in ("remote/repodata/repomd.xml", "remote/far-1.0-1.noarch.rpm"):
+        site.answers[path] = [(503, {}, b"")]
+
+
+def test_a_dead_repository_is_left_out(tmp_path: Path, base: Path, repos: tuple[Repo, ...], site: Site) -> None:
+    all_repos = (*repos, remote(site))
+    assert not solve(tmp_path / "live", base, all_repos, "extra", tolerant=True).dead
+    die(site)
+    with pytest.raises(FetchError):
+        solve(tmp_path / "cache", base, all_repos, "extra")
+    said = Warnings()
+    solution = solve(tmp_path / "cache", base, all_repos, "extra", tolerant=True, reporter=said)
+    assert came(solution) == ["extra-2-1.noarch"]
+    ((name, reason),) = solution.dead
+    assert name == "remote"
+    assert reason
+    assert [line for line in said.texts if "remote" in line]
+    assert [repo.id for repo in solution.repos] == ["main", "other"]
+
+
+def test_a_local_repository_may_be_missing_too(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    all_repos = (*repos, local("gone", tmp_path / "nowhere"))
+    assert [name for name, _ in solve(tmp_path, base, all_repos, "extra", tolerant=True).dead] == ["gone"]
+    with pytest.raises(ConfigError):
+        solve(tmp_path, base, all_repos, "extra")
+
+
+def test_what_can_be_had_from_nowhere_else(tmp_path: Path, base: Path, repos: tuple[Repo, ...], site: Site) -> None:
+    all_repos = (*repos, remote(site))
+    die(site)
+    requests: tuple[dict[str, Any], ...] = (
+        {},
+        {"repo_packages": (("remote", ("far",)),)},
+        {"replacements": (("remote", ("alone",)),)},
+    )
+    for said in requests:
+        packages = [] if said else ["far"]
+        with pytest.raises(FetchError) as raised:
+            solve(tmp_path / "cache", base, all_repos, *packages, tolerant=True, **said)
+        assert "remote" in raised.value.message
+    with pytest.raises(SolveError) as refused:
+        solve(tmp_path / "cache", base, all_repos, "far", "enemy", tolerant=True)
+    assert len(refused.value.problems) == 2
+    assert "remote" in (refused.value.hint or "")
+    with pytest.raises(SolveError) as without:
+        solve(tmp_path / "cache", base, repos, "far", tolerant=True)
+    assert without.value.hint is None
+    with pytest.raises(SolveError):
+        solve(tmp_path / "cache", base, all_repos, tolerant=True, repo_packages=(("main", ("nope",)),))
+
+
+@pytest.mark.parametrize(("days", "used"), [(0, True), (13, True), (15, False), (-2, False)])
+def test_metadata_of_a_dead_repository_is_used_for_a_while(
+    tmp_path: Path, base: Path, repos: tuple[Repo, ...], site: Site, days: int, used: bool
+) -> None:
+    all_repos = (*repos, remote(site))
+    assert came(solve(tmp_path / "cache", base, all_repos, "far", tolerant=True)) == ["far-1.0-1.noarch"]
+    (state,) = (tmp_path / "cache").rglob("state.json")
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "fetched": int(time.time()) - days * 24 * 3600}))
+    die(site)
+    request = PackageRequest(all_repos, ("far",), "x86_64", base=base, tolerant=True)
+    with open_source(request, tmp_path / "cache") as source:
+        if not used:
+            with pytest.raises(FetchError):
+                source.solve()
+            return
+        solution = source.solve()
+        assert [name for name, _ in solution.dead] == ["remote"]
+        with pytest.raises(FetchError) as raised:
+            source.fetch(solution.packages)
+        assert "remote" in str(raised.value)
+    with pytest.raises(SolveError) as refused:
+        solve(tmp_path / "cache", base, all_repos, "broken", tolerant=True)
+    assert "remote" in (refused.value.hint or "")
+
+
+def test_a_refresh_asks_at_once(tmp_path: Path, base: Path, site: Site) -> None:
+    repo = remote(site, metadata_expire=3600)
+
+    def asked(*, refresh: bool, offline: bool = False) -> int:
+        before = len(site.requests)
+        with open_source(
+            PackageRequest((repo,), (), "x86_64", base=base), tmp_path / "cache", refresh=refresh, offline=offline
+        ):
+            return len(site.requests) - before
+
+    assert asked(refresh=False) > 0
+    assert asked(refresh=False) == 0
+    assert asked(refresh=True) == 1
+    assert asked(refresh=True, offline=True) == 0
