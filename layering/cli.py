@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The `layer` command. So far it answers --version and --help; the verbs are still to be written."""
+"""The command `layer`: the verbs are in `layering.verbs`, a module a group."""
 
 from __future__ import annotations
 
-import argparse
 from typing import NoReturn
 
-from rpmtree.app import App, Parser, run
-from rpmtree.errors import UsageError
+from layering.verbs import GROUPS
+from layering.verbs.common import VerbParser
+from rpmtree.app import Parser, run
 
 
 def main() -> NoReturn:
-    """Run `layer` with the process's arguments."""
+    """Run the command and end the process."""
     run("layer", build_parser)
 
 
 def build_parser() -> Parser:
-    """The command line of `layer`."""
-    parser = Parser("layer", description="Layer packages on a deployed OSTree system (not there yet).")
-    parser.add_argument("verb", nargs=argparse.REMAINDER, help="what will be: install, uninstall, upgrade, rebase …")
-    parser.set_defaults(action=refuse)
+    """The parser of all verbs."""
+    parser = VerbParser("layer", description="Look after a system that is deployed with OSTree, and layer RPMs on it.")
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs")
+    for add in GROUPS:
+        add(verbs)
     return parser
-
-
-def refuse(args: argparse.Namespace, app: App) -> None:
-    """Say what is not there yet. Raises UsageError always."""
-    asked = f"{app.program} {args.verb[0]}" if args.verb else app.program
-    raise UsageError(f"{asked} is not there yet", hint="of this project, only `compose` works so far")
