@@ -66,6 +66,25 @@ class System:
             raise StoreError(f"nothing is deployed of {self.osname} in {self.path}", hint="deploy a commit first")
         return see(found)
 
+    def at(self, index: int | None) -> Seen:
+        """The deployment at `index` of all; None: the one that runs, else our first. Raises UsageError, StoreError."""
+        present = self.deployments()
+        if index is not None:
+            if not 0 <= index < len(present):
+                hint = f"there are 0 to {len(present) - 1}" if present else "nothing is deployed"
+                raise UsageError(f"there is no deployment {index}", hint=hint)
+            return present[index]
+        found = next((seen for seen in present if seen.deployment.booted), None) or next(iter(self.ours()), None)
+        if found is None:
+            raise StoreError(f"nothing is deployed of {self.osname} in {self.path}", hint="deploy a commit first")
+        return found
+
+    @property
+    def metadata_cache(self) -> Path:
+        """Where the metadata of package repositories is kept, whether it is there or not."""
+        var = Path("/var") if self.running else self.path / "ostree" / "deploy" / self.osname / "var"
+        return var / "cache" / "strata" / "repomd"
+
     @contextmanager
     def locked(self, command: str, wait: float | None = 0) -> Iterator[None]:
         """Hold the sysroot's lock (see `Sysroot.lock`): `system.locked(args.title, args.wait)`.
@@ -82,7 +101,7 @@ def open_system(args: argparse.Namespace) -> System:
 
     `--reboot` is refused here, before anything is done, for a system that does not run.
     """
-    sysroot = Sysroot.open(path_of(args))
+    sysroot = open_sysroot(args)
     booted = sysroot.booted()
     if getattr(args, "reboot", False) and booted is None:
         raise UsageError(f"{sysroot.path} does not run: it can't be rebooted", hint="leave --reboot out")
@@ -90,6 +109,11 @@ def open_system(args: argparse.Namespace) -> System:
         args.stateroot, None if booted is None else booted.osname, sysroot.stateroots(), sysroot.path
     )
     return System(sysroot, osname, running=booted is not None)
+
+
+def open_sysroot(args: argparse.Namespace) -> Sysroot:
+    """The sysroot that is named, for what concerns all stateroots in it. Raises StoreError."""
+    return Sysroot.open(path_of(args))
 
 
 def path_of(args: argparse.Namespace) -> Path | None:

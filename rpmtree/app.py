@@ -314,7 +314,7 @@ def _show(console: Console, error: ToolError, as_json: bool) -> int:
         console.line(error.detail)
     if error.hint:
         console.line(error.hint, "hint")
-    if as_json:
+    if as_json and not error.answered:
         with suppress(_OutputClosed, ToolError):
             _write_stdout(json.dumps({"error": _as_value(error)}, ensure_ascii=False) + "\n")
     return error.exit_code

@@ -42,6 +42,8 @@ class ToolError(Exception):
     """A failure that the user can act on: `message` is one line, `hint` says what to do next."""
 
     exit_code = 1
+    #: Whether stdout has the answer, which with `--json` is one document: the error is not added to it.
+    answered = False
 
     def __init__(
         self,

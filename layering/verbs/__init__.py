@@ -6,7 +6,7 @@ They are all loaded for every command, so what an action stands on is imported i
 
 from __future__ import annotations
 
-from layering.verbs import deployments
+from layering.verbs import deployments, status
 
 #: In the order of the help.
-GROUPS = (deployments.add,)
+GROUPS = (status.add, deployments.add)

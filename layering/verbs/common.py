@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rpmtree.app import App, Parser
-from rpmtree.errors import NothingToDo
+from rpmtree.errors import NothingToDo, ToolError
 
 #: What `add_subparsers` gives.
 Verbs: TypeAlias = "argparse._SubParsersAction[VerbParser]"
@@ -105,6 +105,12 @@ def unchanged(args: argparse.Namespace, app: App, text: str) -> None:
     if getattr(args, "unchanged_exit_77", False):
         raise NothingToDo(text)
     app.reporter.note(text)
+
+
+def answered(error: ToolError) -> ToolError:
+    """`error`, after an answer that is on stdout already: it shall not get a second document there."""
+    error.answered = True
+    return error
 
 
 def _seconds(text: str) -> float | None:

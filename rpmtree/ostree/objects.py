@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 
-from rpmtree.ostree.variant import Variant, framed, parse, serialise, width_of
+from rpmtree.ostree.variant import Variant, framed, parse, parse_map, serialise, width_of
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
@@ -128,7 +128,10 @@ def _items(data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-_COMMIT = "(a{sv}aya(say)sstayay)"
+# The metadata (a{sv}) as bytes: it comes first, so that its alignment does not count.
+_COMMIT = "(ayaya(say)sstayay)"
+#: The one key whose value is large: a row a package.
+PKGLIST = "rpmostree.rpmdb.pkglist"
 
 
 def commit(value: Commit) -> bytes:
@@ -147,10 +150,10 @@ def commit(value: Commit) -> bytes:
     return framed(body, ends[::-1])
 
 
-def parse_commit(data: bytes) -> Commit:
-    """The inverse of `commit`."""
+def parse_commit(data: bytes, *, without: Container[str] = ()) -> Commit:
+    """The inverse of `commit`; metadata of the keys in `without` is left out."""
     metadata, parent, _, subject, body, timestamp, tree, meta = parse(_COMMIT, data, big=True)
-    return Commit(tree, meta, timestamp, metadata, parent, subject, body)
+    return Commit(tree, meta, timestamp, parse_map(metadata, without=without, big=True), parent, subject, body)
 
 
 def checksum(data: bytes) -> bytes:

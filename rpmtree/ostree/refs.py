@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,19 +12,47 @@ from pathlib import Path
 from rpmtree.errors import StoreError
 from rpmtree.files import sync_filesystem
 
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+_BEGINNING = re.compile(r"[0-9a-f]{6,63}")
+#: What may become a path: no component begins with a dot (ostree_validate_rev).
+_SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
-def read_ref(repo: Path, ref: str) -> bytes | None:
-    """The raw checksum that the local branch `ref` names; None if there is no such branch."""
+
+def read_ref(repo: Path, ref: str, *, remote: str | None = None) -> bytes | None:
+    """The raw checksum that the branch `ref` names, a local one or a remote's; None if there is no such branch."""
+    path = f"{repo}/refs/heads/{ref}" if remote is None else f"{repo}/refs/remotes/{remote}/{ref}"
     try:
-        with open(f"{repo}/refs/heads/{ref}", "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             checksum = bytes.fromhex(file.read(64).decode("ascii"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except ValueError:
         checksum = b""
     if len(checksum) != 32:
-        raise StoreError(f"{repo}: the branch {ref} is damaged", hint=f"delete {repo}/refs/heads/{ref}")
+        raise StoreError(f"{repo}: the branch {ref} is damaged", hint=f"delete {path}")
     return checksum
+
+
+def resolve(repo: Path, rev: str) -> bytes | None:
+    """The raw checksum of a commit: a checksum in hexadecimal or its unambiguous beginning, `[remote:]branch`.
+
+    None if there is no such branch or commit; a whole checksum is taken as it is. Raises StoreError.
+    """
+    if _CHECKSUM.fullmatch(rev):
+        return bytes.fromhex(rev)
+    remote, colon, branch = rev.partition(":")
+    if _SAFE.fullmatch(branch if colon else rev) and (not colon or _SAFE.fullmatch(remote)):
+        found = read_ref(repo, branch, remote=remote) if colon else read_ref(repo, rev)
+        if found is not None:
+            return found
+    return _abbreviated(repo, rev) if _BEGINNING.fullmatch(rev) else None
+
+
+def _abbreviated(repo: Path, rev: str) -> bytes | None:
+    found = [path.stem for path in (repo / "objects" / rev[:2]).glob(f"{rev[2:]}*.commit")]
+    if len(found) > 1:
+        raise StoreError(f"{repo}: several commits begin with {rev}", hint="give more of the checksum")
+    return bytes.fromhex(rev[:2] + found[0]) if found else None
 
 
 def write_refs(repo: Path, refs: Mapping[str, bytes]) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import struct
+from collections.abc import Container
 from configparser import ConfigParser
 from configparser import Error as IniError
 from contextlib import suppress
@@ -43,8 +44,8 @@ class Repository:
             return bytes.fromhex(rev)
         return read_ref(self.path, rev)
 
-    def commit(self, checksum: bytes) -> Commit:
-        """A commit, read. Raises StoreError."""
+    def commit(self, checksum: bytes, *, without: Container[str] = ()) -> Commit:
+        """A commit, read; metadata of the keys in `without` is left out. Raises StoreError."""
         path = self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit"
         try:
             data = path.read_bytes()
@@ -55,7 +56,7 @@ class Repository:
                 f"{self.path}: the commit {checksum.hex()} is damaged",
                 hint="`ostree fsck` finds what else is; without the branch, the next compose starts anew",
             )
-        return parse_commit(data)
+        return parse_commit(data, without=without)
 
     def read_file(self, checksum: bytes, path: str) -> bytes | None:
         """The content of a file in a commit; None if there is none. Raises StoreError."""

@@ -20,6 +20,7 @@ from rpmtree.ostree import deployments as rules
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.library import interruptible, libostree, make_durable, wrapped
 from rpmtree.ostree.lock import Holder, holding
+from rpmtree.ostree.objects import PKGLIST
 from rpmtree.ostree.remotes import Remotes
 from rpmtree.ostree.repo import Repository
 
@@ -331,7 +332,7 @@ class Sysroot:
 
     def _version(self, checksum: str) -> tuple[str | None, int]:
         try:
-            commit = self.repository.commit(bytes.fromhex(checksum))
+            commit = self.repository.commit(bytes.fromhex(checksum), without=(PKGLIST,))
         except StoreError:
             return None, 0
         version = commit.metadata.get("version")

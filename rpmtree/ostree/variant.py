@@ -9,7 +9,7 @@ them in metadata; framing offsets are little-endian always.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -38,6 +38,18 @@ def serialise(signature: str, value: Any, *, big: bool = False) -> bytes:
 def parse(signature: str, data: bytes | memoryview, *, big: bool = False) -> Any:
     """The value of type `signature` in `data`, in the shapes that `serialise` takes."""
     return _parse(_parsed(signature), memoryview(data), big)
+
+
+def parse_map(data: bytes | memoryview, *, without: Container[str] = (), big: bool = False) -> dict[str, Variant]:
+    """The value of type `a{sv}` in `data`; values of the keys in `without` are not looked at, and left out."""
+    view, found = memoryview(data), {}
+    kind = _parsed("{sv}")
+    for start, end in _elements(kind, view):
+        entry = view[start:end]
+        if not without or bytes(entry).partition(b"\0")[0].decode("utf-8", "surrogateescape") not in without:
+            key, value = _parse(kind, entry, big)
+            found[key] = value
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a commit's metadata says of its packages: which there are, and which were layered, removed, replaced.
+
+Keys and types are rpm-ostree's, `strata.inactive` is ours. Metadata comes from elsewhere: what has another type than
+it should counts as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from layering.classify import Dormant
+from layering.status import Pair
+from rpmtree.ostree.objects import PKGLIST, Commit
+from rpmtree.ostree.variant import Variant
+from rpmtree.rpm.nevra import Nevra
+
+INACTIVE = "strata.inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What was changed on a commit's base."""
+
+    #: Requests that took effect.
+    packages: tuple[str, ...] = ()
+    removed: tuple[Nevra, ...] = ()
+    #: New and old package.
+    replaced: tuple[Pair, ...] = ()
+    #: Repository → new and old packages.
+    replaced_from: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
+    inactive_requests: tuple[Dormant, ...] = ()
+    inactive_removals: tuple[Dormant, ...] = ()
+    inactive_replacements: tuple[Dormant, ...] = ()
+
+
+def package_list(commit: Commit) -> tuple[Nevra, ...] | None:
+    """All packages of a commit, sorted; None where it does not list them."""
+    rows = _value(commit, PKGLIST, "a(sssss)")
+    return None if rows is None else tuple(sorted(_nevra(row) for row in rows))
+
+
+def text(commit: Commit, key: str) -> str | None:
+    """A text of a commit's metadata."""
+    found = _value(commit, key, "s")
+    return None if found is None else str(found)
+
+
+def is_layered(commit: Commit) -> bool:
+    """Whether a commit was made here, on top of its parent."""
+    return _value(commit, "rpmostree.clientlayer", "b") is True
+
+
+def layers(commit: Commit) -> Layers:
+    """What was changed on the base of a layered commit; nothing for another."""
+    remote = _value(commit, "rpmostree.replaced-base-remote-packages", "a{sv}") or {}
+    inactive = _value(commit, INACTIVE, "a{saas}") or {}
+    return Layers(
+        packages=tuple(_value(commit, "rpmostree.packages", "as") or ()),
+        removed=tuple(sorted(map(_inner, _value(commit, "rpmostree.removed-base-packages", "av") or ()))),
+        replaced=_pairs(_value(commit, "rpmostree.replaced-base-packages", "a(vv)") or ()),
+        replaced_from={
+            repo: _pairs(pairs.value) for repo, pairs in sorted(remote.items()) if pairs.signature == "a(vv)"
+        },
+        inactive_requests=_dormant(inactive.get("requests", ())),
+        inactive_removals=_dormant(inactive.get("removals", ())),
+        inactive_replacements=_dormant(inactive.get("replacements", ())),
+    )
+
+
+def to_json(metadata: Mapping[str, Variant]) -> dict[str, Any]:
+    """Metadata as JSON values, without the list of packages: bytes in hexadecimal, tuples as lists."""
+    return {key: _json(value) for key, value in sorted(metadata.items()) if key != PKGLIST}
+
+
+def _value(commit: Commit, key: str, signature: str) -> Any:
+    found = commit.metadata.get(key)
+    return found.value if found is not None and found.signature == signature else None
+
+
+def _pairs(rows: Iterable[tuple[Variant, Variant]]) -> tuple[Pair, ...]:
+    return tuple(sorted((_inner(new), _inner(old)) for new, old in rows))
+
+
+def _inner(value: Variant) -> Nevra:
+    """A package inside a variant: (NEVRA, name, epoch, version, release, arch), or the last five of these."""
+    return Nevra.parse(value.value) if isinstance(value.value, str) else _nevra(value.value[-5:])
+
+
+def _nevra(row: tuple[Any, ...]) -> Nevra:
+    name, epoch, version, release, arch = row
+    return Nevra(str(name), int(epoch or 0), str(version), str(release), str(arch))
+
+
+def _dormant(entries: Iterable[Any]) -> tuple[Dormant, ...]:
+    return tuple(Dormant(*entry) for entry in entries if len(entry) == 2)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Variant):
+        return _json(value.value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    return [_json(item) for item in value] if isinstance(value, list | tuple) else value

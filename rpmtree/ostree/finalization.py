@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What libostree keeps outside the sysroot about the system that runs: whether a staged deployment is held back,
+whether the last shutdown finished one, which deployments are unlocked.
+
+Paths are libostree's (ostree-sysroot-private.h): in /run, so that a loss of power forgets them.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from rpmtree.errors import StoreError
+from rpmtree.files import write_atomically
+
+_RUN = Path("/run/ostree")
+_HELD_BACK = "staged-deployment-locked"
+_FAILURE = "ostree/finalize-failure.stamp"
+
+
+def held_back(run: Path = _RUN) -> bool:
+    """Whether shutdown leaves what is staged as it is (`--lock-finalization`)."""
+    return (run / _HELD_BACK).exists()
+
+
+def hold_back(held: bool, run: Path = _RUN) -> None:
+    """Say whether shutdown is to leave what is staged as it is. Raises StoreError.
+
+    Called with the sysroot's lock held: before staging where it is to be held back, behind it where it is not.
+    """
+    try:
+        if held:
+            run.mkdir(mode=0o755, exist_ok=True)
+            write_atomically(run / _HELD_BACK, b"")
+        else:
+            (run / _HELD_BACK).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{run / _HELD_BACK}: {error.strerror}") from error
+
+
+def failure(sysroot: Path) -> str | None:
+    """Why the previous shutdown did not finish what was staged; None where it is not known to have failed.
+
+    libostree leaves that in /boot, and takes it away in the boot after.
+    """
+    with suppress(OSError):
+        text = (sysroot / "boot" / _FAILURE).read_text("utf-8", "replace").strip()
+        return text or "no reason was left"
+    return None
+
+
+def unlocked(checksum: str, serial: int, persistent: str | None, run: Path = _RUN) -> str:
+    """How /usr of a deployment may be written to: none, development, hotfix, transient.
+
+    `persistent`: what its origin file says; the others are over with the next boot.
+    """
+    state = run / "deployment-state" / f"{checksum}.{serial}"
+    for kind in ("development", "transient"):
+        if (state / f"unlocked-{kind}").exists():
+            return kind
+    return persistent if persistent in ("hotfix", "development", "transient") else "none"
