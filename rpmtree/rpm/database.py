@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The rpm database of a root: written fresh from headers, and read back.
+"""The rpm database of a root: written from headers, fresh or on top of a base's, and read back.
 
 rpm itself writes it (`rpmtree.rpm.database_worker`, in a process of its own), without looking at payloads, at the
 host's configuration of places, or at a tree. Where it lies in an image is a finishing step's matter.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +30,22 @@ from rpmtree.rpm.package import files_of, nevra_of
 from rpmtree.rpm.signatures import read_header_blob
 
 DATABASE_FILE = "rpmdb.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A package in a database: its number there, and its header as rpm.hdr.unload() gives it."""
+
+    number: int
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """A database that packages are added to: its file, which is copied, and the numbers of records that go."""
+
+    database: Path
+    removed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +97,11 @@ def writing_database(
     install_langs: Sequence[str] = (),
     documentation: bool = True,
     source_date_epoch: int,
+    base: Replacing | None = None,
 ) -> Iterator[Writing]:
     """Write the database of the packages `headers` (as rpm.hdr.unload() gives them) as the new `directory`.
+
+    With `base`, that database's other packages are in it as well; the order is that of `headers`' packages alone.
 
     The body of the context runs meanwhile, and may ask for the install order; when the context ends well, the
     database is there.
@@ -99,16 +119,20 @@ def writing_database(
         raise StoreError(f"a package is to be recorded twice: {', '.join(twice)}")
     states = (_states(header, install_langs, documentation) for _, header in by_name)
     parts = (part for (_, header), state in zip(by_name, states, strict=True) for part in (header, state))
-    frames = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    removed = json.dumps(base.removed if base else ()).encode()
+    frames = b"".join(len(part).to_bytes(8, "big") + part for part in (removed, *parts))
+    wanted = len(names) + (_count(base.database) - len(base.removed) if base else 0)
     work = Path(tempfile.mkdtemp(prefix=".rpmdb-", dir=directory.parent))
     try:
         (work / "db").mkdir()
         (work / "db").chmod(0o755)
+        if base is not None:
+            shutil.copyfile(base.database, work / "db" / DATABASE_FILE)
         with _worker(work, source_date_epoch, frames) as answers:
             writing = Writing(names, answers)
             yield writing
             writing.order()
-            _check(next(answers), len(names))
+            _check(next(answers), wanted)
         try:
             os.rename(work / "db", directory)
         except OSError as error:
@@ -140,14 +164,30 @@ def read_database_headers(directory: Path) -> list[bytes]:
     path = directory / DATABASE_FILE
     if not path.is_file():
         raise StoreError(f"{directory} has no rpm database in sqlite form")
+    return [record.header for record in read_records(path)]
+
+
+def read_records(database: Path) -> list[Record]:
+    """The packages recorded in the file `database`, in the order of installation. Raises StoreError."""
+    with _reading(database) as connection:
+        return [Record(*row) for row in connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum")]
+
+
+def _count(database: Path) -> int:
+    with _reading(database) as connection:
+        return int(connection.execute("SELECT count(*) FROM Packages").fetchone()[0])
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
-            return [blob for (blob,) in connection.execute("SELECT blob FROM Packages ORDER BY hnum")]
+            yield connection
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise StoreError(f"the rpm database {path} is damaged: {error}") from error
+        raise StoreError(f"the rpm database {database} is damaged: {error}") from error
 
 
 def _states(header: bytes, install_langs: Sequence[str], documentation: bool) -> bytes:

@@ -6,11 +6,12 @@ back little of the memory it takes. It imports nothing of ours, so that it start
 
     database_worker.py ROOT < frames > answer
 
-ROOT is a directory that is empty but for an empty "db"; the database is written into that. Frames are a length
-(8 bytes, big endian) and as many bytes; two make a package: the header as rpm.hdr.unload() gives it, and a byte for
-the state of each of its files, or none where all are normal. The answers are two lines of JSON. At once: {"order":
-places of the packages in the input, in rpm's install order}; when all is written: {"written": how many packages the
-database holds, "problems": texts}.
+ROOT is a directory that is empty but for "db", which is empty, too, or holds the database that is to be changed; the
+database is written into that. Frames are a length (8 bytes, big endian) and as many bytes. The first is a JSON list of
+the records (numbers in the database) that are to be removed; two make a package: the header as rpm.hdr.unload() gives
+it, and a byte for the state of each of its files, or none where all are normal. The answers are two lines of JSON. At
+once: {"order": places of the packages in the input, in rpm's install order}; when all is written: {"written": how many
+packages the database holds, "problems": texts}.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ _WIDTHS = {3: 2, 4: 4, 5: 8}
 def main(root: str) -> None:
     """Do what the module says."""
     os.umask(0o022)
-    frames = list(_frames(sys.stdin.buffer))
+    removed, *frames = _frames(sys.stdin.buffer)
     headers, states = frames[0::2], frames[1::2]
+    erased = json.loads(removed)
     # Payloads were verified when they were imported. The rest is what the host's configuration could change.
     for name, value in {"_dbpath": "/db", "_db_backend": "sqlite", "_pkgverify_level": "none"}.items():
         rpm.addMacro(name, value)
@@ -57,10 +59,12 @@ def main(root: str) -> None:
     )  # fmt: skip
     for number, blob in enumerate(headers):
         transaction.addInstall(rpm.hdr(blob), number, "i")
+    for record in erased:
+        transaction.addErase(record)
     transaction.order()
-    order = [element.Key() for element in transaction]
+    order = [element.Key() for element in transaction if element.Type() == rpm.TR_ADDED]
     _answer(order=order)
-    problems = transaction.run(_Opener(headers), "") if headers else transaction.initDB()
+    problems = transaction.run(_Opener(headers), "") if headers or erased else transaction.initDB()
     transaction.closeDB()
     written = _settle(Path(root, "db"), [states[number] for number in order])
     _answer(written=written, problems=[text for text, _ in problems or ()])
@@ -144,17 +148,19 @@ def _settle(directory: Path, states: list[bytes]) -> int:
     so that without unpacking it takes all files for installed.
     """
     connection = sqlite3.connect(directory / "rpmdb.sqlite")
-    rows = connection.execute("SELECT hnum, blob FROM Packages ORDER BY hnum").fetchall()
+    query = "SELECT hnum, blob FROM Packages ORDER BY hnum DESC LIMIT ?"
+    rows = connection.execute(query, (len(states),)).fetchall()[::-1]  # what was added has the highest numbers
     if len(rows) == len(states):
         changed = [(_with_states(blob, new), hnum) for (hnum, blob), new in zip(rows, states, strict=True) if new]
         connection.executemany("UPDATE Packages SET blob = ? WHERE hnum = ?", changed)
         connection.commit()
+    (written,) = connection.execute("SELECT count(*) FROM Packages").fetchone()
     connection.execute("PRAGMA journal_mode=delete")
     connection.close()
     for path in directory.iterdir():
         if path.name != "rpmdb.sqlite":
             path.unlink()
-    return len(rows)
+    return int(written)
 
 
 def _with_states(blob: bytes, states: bytes) -> bytes:

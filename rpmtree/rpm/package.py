@@ -157,6 +157,11 @@ def nevra_of(header: Any) -> Nevra:
     )
 
 
+def provides_of(header: Any) -> tuple[str, ...]:
+    """What an `rpm.hdr` provides: `name` or `name = [epoch:]version[-release]`."""
+    return tuple(map(_text, header["PROVIDENEVRS"]))
+
+
 def files_of(header: Any) -> tuple[File, ...]:
     """The files of an `rpm.hdr`, in the header's order."""
     directories = header["DIRNAMES"]
