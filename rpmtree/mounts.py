@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,8 +33,8 @@ def enter_private_namespace() -> None:
 
 
 @contextmanager
-def overlay(target: Path, *, lower: Path, upper: Path, work: Path) -> Iterator[None]:
-    """Show `lower` at `target`, with all changes going to `upper`; `work` is overlayfs' own scratch.
+def overlay(target: Path, *, lower: Sequence[Path], upper: Path, work: Path) -> Iterator[None]:
+    """Show `lower` (topmost first) at `target`, with all changes going to `upper`; `work` is overlayfs' own scratch.
 
     upper and work must be empty directories on one file system that is not itself an overlay.
     Raises ToolError.
@@ -43,7 +43,8 @@ def overlay(target: Path, *, lower: Path, upper: Path, work: Path) -> Iterator[N
     # in `upper` that points elsewhere, and not the whole thing.
     # Volatile: what is in `upper` matters to nobody after a crash, so nothing waits for it to be on disk.
     features = "redirect_dir=off,metacopy=off,index=off,volatile"
-    options = f"{features},lowerdir={_escaped(lower)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
+    lowers = ":".join(map(_escaped, lower))
+    options = f"{features},lowerdir={lowers},upperdir={_escaped(upper)},workdir={_escaped(work)}"
     _mount("overlay", target, "overlay", 0, options)
     try:
         yield

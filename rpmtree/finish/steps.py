@@ -87,6 +87,26 @@ COMPOSE_STEPS: tuple[Step, ...] = (
     Step("Comparing accounts", check_accounts.apply),
 )
 
+#: For packages on a base that is finished: what they can have changed. Tests of what the base decided stay out.
+LAYER_STEPS: tuple[Step, ...] = (
+    Step("Checking the layout", layout.apply),
+    Step("Closing the rpm database", rpmdb_home.apply),
+    Step("Removing leftovers", leftovers.apply),
+    Step("Moving state of the image out of /var", var_state.apply),
+    Step("Moving accounts to /usr/lib", passwd.apply),
+    Step("Making shadow reproducible", shadow.apply),
+    Step("Merging tmpfiles.d of packages", autovar.apply),
+    Step("Emptying /var", var.apply),
+)
+#: The same where the kernel's directory has changed.
+KERNEL_LAYER_STEPS: tuple[Step, ...] = (
+    *LAYER_STEPS[:4],
+    Step("Placing the kernel", kernel.apply),
+    Step("Making the initramfs", initramfs.apply),
+    Step("Linking kernel and initramfs", boot_links.apply),
+    *LAYER_STEPS[4:],
+)
+
 
 def finish_root(root: Root, spec: FinishSpec, steps: Sequence[Step], reporter: Reporter) -> None:
     """Run the steps on a root in which packages are placed and scripts have run.

@@ -47,6 +47,13 @@ class Directory:
             found = below
         return found
 
+    def copy(self) -> Directory:
+        """The same tree, which can be changed without changing this one."""
+        twin = Directory(self.meta)
+        twin.files = dict(self.files)
+        twin.dirs = {name: below.copy() for name, below in self.dirs.items()}
+        return twin
+
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Directory]]:
         """Each directory from here on with its path, sorted, parents first."""
         yield prefix, self

@@ -33,7 +33,7 @@ from rpmtree.rpm.package import Package
 from rpmtree.rpm.signatures import read_header_blob
 
 #: What scripts expect at the top of a root, where no package brings it.
-_TOP_LEVEL = {"dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "var": 0o755, "root": 0o700, "tmp": 0o1777}
+TOP_LEVEL = {"dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "var": 0o755, "root": 0o700, "tmp": 0o1777}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def assemble_root(
         ) as writing,
     ):
         # While rpm works on the other core.
-        packages = {found.nevra: _package(found) for found in cached}
+        packages = {found.nevra: package_of(found) for found in cached}
         ordered = tuple(packages[nevra] for nevra in writing.order())
         merged = _merge(ordered, cached, spec)
         checkout = Checkout(store, work / "lower")
@@ -80,12 +80,13 @@ def assemble_root(
         yield AssembledRoot(root, merged, upper, ordered)
 
 
-def _package(found: CachedPackage) -> Package:
+def package_of(found: CachedPackage) -> Package:
+    """What the header of a cached package says."""
     return headers.from_header(read_header_blob(found.header))
 
 
-def _check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) -> None:
-    """Refuse a package with files that the image has no place for."""
+def check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) -> None:
+    """Refuse a package with files that the image has no place for. Raises ToolError."""
     if package.name in QUIETLY_SKIPPED:
         return
     outside, out = set(unsupported), left_out_of(spec.files, package)
@@ -103,13 +104,13 @@ def _merge(packages: Sequence[Package], cached: Sequence[CachedPackage], spec: R
     found = {package.nevra: package for package in cached}
     merger = Merger(spec.files)
     for package in packages:
-        _check_places(package, found[package.nevra].unsupported, spec)
+        check_places(package, found[package.nevra].unsupported, spec)
         package_tree = found[package.nevra].tree
         usr = package_tree.dirs.get("usr")
         if usr and spec.opt_usrlocal is OptUsrLocal.VAR:
             usr.dirs.pop("local", None)  # bare directories, or files that are left out
         merger.add(package, package_tree)
-    for name, mode in _TOP_LEVEL.items():
+    for name, mode in TOP_LEVEL.items():
         if name not in merger.root.files:
             merger.root.make(name).meta = objects.dirmeta(mode)
     return merger.root
@@ -122,7 +123,7 @@ def _overlay(work: Path, lower: Path) -> Iterator[tuple[Root, Path]]:
         remove_tree(path)
         path.mkdir(mode=0o755)
     mounts.enter_private_namespace()
-    with mounts.overlay(target, lower=lower, upper=upper, work=scratch):
+    with mounts.overlay(target, lower=[lower], upper=upper, work=scratch):
         root = Root(target)
         try:
             yield root, upper
@@ -132,6 +133,15 @@ def _overlay(work: Path, lower: Path) -> Iterator[tuple[Root, Path]]:
 
 def _prepare(root: Root, database: Path, spec: RootSpec) -> None:
     """What scripts must find: the rpm database, /opt, the users of the previous commit. Raises ToolError."""
+    install_database(root, database)
+    if not root.lexists("opt"):
+        root.makedirs("usr/lib/opt")
+        root.symlink("usr/lib/opt", "opt")
+    accounts.seed(root, spec.passwd, spec.group)
+
+
+def install_database(root: Root, database: Path) -> None:
+    """Move the rpm database from `database` to its place in the tree. Raises ToolError if something is in the way."""
     try:
         place_database(root, database)
     except OSError as error:
@@ -142,7 +152,3 @@ def _prepare(root: Root, database: Path, spec: RootSpec) -> None:
             hint=f"a package has something else at /{HOME}, /{SYSIMAGE} or /{MACRO_FILE}",
         ) from error
     remove_tree(database)
-    if not root.lexists("opt"):
-        root.makedirs("usr/lib/opt")
-        root.symlink("usr/lib/opt", "opt")
-    accounts.seed(root, spec.passwd, spec.group)

@@ -73,7 +73,7 @@ def _change(store: Store, path: str, present: Directory, wanted: Directory) -> N
         if there != checksum:
             if there is not None:
                 os.unlink(f"{path}/{name}")
-            _link(store.object_path(Kind.FILE, checksum), f"{path}/{name}")
+            link_object(store.object_path(Kind.FILE, checksum), f"{path}/{name}")
     for name, directory in wanted.dirs.items():
         found = present.dirs.get(name)
         if found is None:
@@ -86,7 +86,8 @@ def _change(store: Store, path: str, present: Directory, wanted: Directory) -> N
         os.chmod(path, mode)
 
 
-def _link(source: str, target: str) -> None:
+def link_object(source: str, target: str) -> None:
+    """Give an object a name in a tree, or a copy of it where it has too many already. Raises OSError."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:

@@ -9,16 +9,18 @@ of another, as on a running system, but never out of the tree.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from rpmtree.errors import ConflictError, ToolError
 from rpmtree.ostree.tree import Directory
+from rpmtree.pkgcache.importer import TMPFILES_DIRECTORY
 from rpmtree.pkgcache.paths import Fate, Placement, place
 from rpmtree.root.spec import FileFilter
 from rpmtree.rpm.filestates import left_out
 from rpmtree.rpm.package import File, Package
 
 _MAX_LINKS = 40
+_MODULES = "usr/lib/modules"
 
 
 def left_out_of(chosen: FileFilter, package: Package) -> frozenset[str]:
@@ -31,22 +33,61 @@ def left_out_of(chosen: FileFilter, package: Package) -> frozenset[str]:
 
 
 class Merger:
-    """Takes packages one by one into `root`."""
+    """Takes packages one by one into `root`, which may hold the tree of a base that `packages` are in already.
 
-    def __init__(self, file_filter: FileFilter) -> None:
-        self.root = Directory()
+    A file of the base stays where a package has the same: a script of the base may have changed it since.
+    `target_of` gives the target of a link in that tree by its checksum, None for what is no link.
+    """
+
+    def __init__(
+        self,
+        file_filter: FileFilter,
+        root: Directory | None = None,
+        packages: Sequence[Package] = (),
+        target_of: Callable[[bytes], str | None] = lambda checksum: None,
+    ) -> None:
+        self.root = Directory() if root is None else root
         self._filter = file_filter
-        #: Links by their path in the tree.
+        #: Links of packages by their path in the tree.
         self._links: dict[str, str] = {}
-        self._packages: list[Package] = []
+        self._target_of = target_of
+        self._packages = list(packages)
+        self._below = len(packages)
+        self._overriding = False
 
-    def add(self, package: Package, tree: Directory) -> None:
-        """Take a package's tree, which is changed by it. Raises ConflictError, ToolError."""
+    def add(self, package: Package, tree: Directory, *, override: bool = False) -> None:
+        """Take a package's tree, which is changed by it; with `override` its files replace those of others.
+
+        Raises ConflictError, ToolError.
+        """
         skipped, owned = self._describe(package)
         if skipped:
             _drop(tree, skipped)
+        self._overriding = override
         self._merge("", self.root, tree, package, owned)
         self._packages.append(package)
+
+    def remove(self, packages: Collection[Package]) -> None:
+        """Take packages of the base out of the tree, but for what others of the base own, too."""
+        names = {package.nevra for package in packages}
+        self._packages = [package for package in self._packages if package.nevra not in names]
+        self._below = len(self._packages)
+        homes: dict[str, str] = {}
+        shared = {path for other in self._packages for path in self._paths(other, homes)}
+        gone = {path for package in packages for path in self._paths(package, homes)} - shared
+        _drop(self.root, [*gone, *(f"{TMPFILES_DIRECTORY}/{package.name}.conf" for package in packages)])
+        _drop_kernels(self.root, gone, shared)
+
+    def _paths(self, package: Package, homes: dict[str, str]) -> Iterator[str]:
+        """Where the files of a package are in the tree, links on the way followed; `homes` holds what is known."""
+        for file in package.files:
+            placement = _place(file.path)
+            if placement.fate is Fate.KEEP:
+                parent, _, name = placement.path.rpartition("/")
+                if parent not in homes:
+                    resolved = self._resolve(parent, 0)
+                    homes[parent] = parent if resolved is None else resolved
+                yield f"{homes[parent]}/{name}" if homes[parent] else name
 
     def _describe(self, package: Package) -> tuple[list[str], set[str]]:
         """Places of files that are left out, and of directories that the package owns; notes its links."""
@@ -80,7 +121,7 @@ class Merger:
             found = into.dirs.get(name)
             if found is None:
                 if name in into.files:
-                    found = self._through_link(below, package)
+                    found = self._through_link(below, into.files[name], package)
                 else:
                     into.dirs[name] = directory
                     continue
@@ -91,7 +132,9 @@ class Merger:
     def _settle(self, path: str, present: bytes | None, checksum: bytes, package: Package) -> bytes:
         """Which of two different files stays: the later one, if they differ in no more than mode or owner."""
         mine = _file_at(package, path)
-        for other in self._packages:
+        if self._overriding and present is not None:
+            return checksum
+        for number, other in enumerate(self._packages):
             theirs = _file_at(other, path)
             if theirs is None or mine is None:
                 continue
@@ -101,6 +144,8 @@ class Merger:
                     [str(other.nevra), str(package.nevra)],
                     hint="exclude one of the packages, or name the file in remove-from-packages",
                 )
+            if number < self._below:
+                return present
         if present is None:
             raise self._conflict_of_kinds(path, package)
         return checksum
@@ -111,9 +156,9 @@ class Merger:
         owner = next((str(other.nevra) for other in owners), "an earlier package")
         return ConflictError(f"/{path}", [owner, str(package.nevra)], hint="exclude one of the packages")
 
-    def _through_link(self, path: str, package: Package) -> Directory:
+    def _through_link(self, path: str, checksum: bytes, package: Package) -> Directory:
         """The directory that the link at `path` leads to. Raises ConflictError where there is a file and no link."""
-        if path not in self._links:
+        if self._target(path, checksum) is None:
             raise self._conflict_of_kinds(path, package)
         target = self._resolve(path, 0)
         if target is None:
@@ -122,6 +167,10 @@ class Merger:
                 hint="it is a file or a link of another package",
             )
         return self.root.make(target)
+
+    def _target(self, path: str, checksum: bytes) -> str | None:
+        """The target of the link at `path`, of a package or of the base; None for what is no link."""
+        return self._links.get(path) or self._target_of(checksum)
 
     def _resolve(self, path: str, depth: int) -> str | None:
         """`path` with all links followed inside the tree; None where a file or a loop is in the way."""
@@ -140,7 +189,7 @@ class Merger:
                 done.append(part)
                 continue
             depth += 1
-            target = self._links.get(here)
+            target = self._target(here, parent.files[part])
             if target is None or depth > _MAX_LINKS:
                 return None
             if target.startswith("/"):
@@ -175,3 +224,14 @@ def _drop(tree: Directory, paths: Iterable[str]) -> None:
         below = directory.dirs.get(name)
         if below is not None and not below.files and not below.dirs:
             del directory.dirs[name]
+
+
+def _drop_kernels(tree: Directory, gone: Collection[str], left: Collection[str]) -> None:
+    """Take out what was made for a kernel that is gone: its initramfs, the index of its modules."""
+    modules = tree.directory(_MODULES)
+    if modules is None:
+        return
+    for version in sorted(modules.dirs):
+        prefix = f"{_MODULES}/{version}/"
+        if any(path.startswith(prefix) for path in gone) and not any(path.startswith(prefix) for path in left):
+            del modules.dirs[version]

@@ -15,6 +15,9 @@ seen to use (`rpm -i` of packages whose scripts write a log):
 An own trigger runs once however many packages match it. %transfiletriggerin gets the files of all packages;
 within a package higher priority is first, packages keep their order (rpm does not sort across packages that
 are installed together). File triggers get one argument, 0. What rpm runs on removal is never run.
+
+Packages of a base count as placed before: their own scripts ran when the base was made, and only new packages
+set off their triggers. A package that replaces one of the base has 2 as its first argument, as in an upgrade.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from rpmtree.rpm.versions import Evr, satisfies
 #: File triggers of at least this priority run before %post.
 EARLY_PRIORITY = 10000
 _INSTALL = (1,)
+_REPLACE = (2,)
 _FILES = (0,)
 _SKIP_MARK = "-- rpm-ostree-skip"
 _PHASE_ALIASES = {"prein": "pre", "postin": "post"}
@@ -71,17 +75,22 @@ Step = ScriptRun | OwnersStep
 
 
 def plan_scripts(
-    packages: Sequence[Package], *, skipped: frozenset[str] = frozenset(), kernel_install: bool = False
+    packages: Sequence[Package],
+    *,
+    base: Sequence[Package] = (),
+    replaced: frozenset[str] = frozenset(),
+    skipped: frozenset[str] = frozenset(),
+    kernel_install: bool = False,
 ) -> list[Step]:
-    """The steps for `packages`, given in install order.
+    """The steps for `packages`, given in install order, on top of those of `base`.
 
-    `skipped` are further scripts not to run, as `name.phase`; with `kernel_install` the kernel's own
-    %posttrans, which places it in /boot, is run.
+    `replaced` are names of packages that stood in the base in another version; `skipped` are further scripts
+    not to run, as `name.phase`; with `kernel_install` the kernel's own %posttrans, which places it in /boot, is run.
     """
     refused = {_normal(name) for name in skipped}
     return [
         step
-        for step in _all_steps(packages)
+        for step in _all_steps(packages, base, replaced)
         if isinstance(step, OwnersStep) or not is_ignored(step, refused, kernel_install=kernel_install)
     ]
 
@@ -102,36 +111,45 @@ def _normal(name: str) -> str:
     return f"{package}.{_PHASE_ALIASES.get(phase, phase)}"
 
 
-def _all_steps(packages: Sequence[Package]) -> Iterator[Step]:
+def _all_steps(packages: Sequence[Package], base: Sequence[Package], replaced: frozenset[str]) -> Iterator[Step]:
+    with_triggers = [package for package in base if package.triggers]
     for package in packages:
-        yield from _own(package, "pretrans")
-    owners: list[Package] = []  # of triggers, among those placed so far
+        yield from _own(package, "pretrans", replaced)
+    owners = [*with_triggers]  # of triggers, among those placed so far
     for index, package in enumerate(packages):
+        before = [*base, *packages[:index]]
         yield from _package_triggers(owners, package, "triggerprein", (1, 0))
-        yield from _own_triggers(packages[:index], package, "triggerprein", (0, 1))
-        yield from _own(package, "pre")
+        yield from _own_triggers(before, package, "triggerprein", (0, 1))
+        yield from _own(package, "pre", replaced)
         owners += [package] if package.triggers else []
-    owners = []
+    owners = [*with_triggers]
     for index, package in enumerate(packages):
-        before = packages[:index]
+        before = [*base, *packages[:index]]
         owners += [package] if package.triggers else []
         yield OwnersStep(package)
         yield from _file_triggers(owners, before, package, early=True)
-        yield from _own(package, "post")
+        yield from _own(package, "post", replaced)
         yield from _package_triggers(owners, package, "triggerin", (1, 1))
         yield from _own_triggers([*before, package], package, "triggerin", (1, 1))
         yield from _file_triggers(owners, before, package, early=False)
     for package in packages:
-        yield from _own(package, "posttrans")
+        yield from _own(package, "posttrans", frozenset())
+    for package in with_triggers:
+        yield from _at_the_end(package, packages)
     for package in packages:
-        for trigger in _by_priority(_of_kind(package, "transfiletriggerin")):
-            yield from _with_files(package, trigger, packages)
+        yield from _at_the_end(package, [*base, *packages])
 
 
-def _own(package: Package, phase: str) -> Iterator[ScriptRun]:
+def _at_the_end(owner: Package, packages: Sequence[Package]) -> Iterator[ScriptRun]:
+    """The file triggers of a transaction's end that files of `packages` set off."""
+    for trigger in _by_priority(_of_kind(owner, "transfiletriggerin")):
+        yield from _with_files(owner, trigger, packages)
+
+
+def _own(package: Package, phase: str, replaced: frozenset[str]) -> Iterator[ScriptRun]:
     for script in package.scriptlets:
         if script.phase == phase:
-            yield ScriptRun(package, script, _INSTALL)
+            yield ScriptRun(package, script, _REPLACE if package.name in replaced else _INSTALL)
 
 
 def _of_kind(package: Package, kind: str) -> list[Trigger]:

@@ -62,20 +62,31 @@ class ScriptReport:
 
 
 def run_package_scripts(
-    tree: Root, packages: Sequence[Package], policy: ScriptPolicy, reporter: Reporter
+    tree: Root,
+    packages: Sequence[Package],
+    policy: ScriptPolicy,
+    reporter: Reporter,
+    *,
+    base: Sequence[Package] = (),
+    replaced: frozenset[str] = frozenset(),
 ) -> ScriptReport:
     """Run the scripts of `packages` (in install order) in `tree`, whose files may be written without harm.
+
+    `base` are the packages that are in the tree already, but for those that `packages` take the place of
+    (`replaced`, by name): their triggers run where the new packages set them off.
 
     Files get their owners on the way. Raises ScriptletError for a script that fails, runs too long or
     prints too much, ToolError for an unknown owner or where the sandbox can't work.
     """
-    steps = plan_scripts(packages, skipped=policy.skipped, kernel_install=policy.kernel_install)
+    steps = plan_scripts(
+        packages, base=base, replaced=replaced, skipped=policy.skipped, kernel_install=policy.kernel_install
+    )
     total = sum(isinstance(step, ScriptRun) for step in steps)
     with ExitStack() as stack:
         scratch = Path(tempfile.mkdtemp(prefix="strata-scripts-"))
         stack.callback(remove_tree, scratch)
         cgroup = stack.enter_context(sandbox.pids_limit())
-        runner = _Runner(tree, packages, policy, scratch, cgroup)
+        runner = _Runner(tree, packages, policy, scratch, cgroup, base)
         stack.callback(runner.var.root.close)
         had_probe = tree.exists(_PROBE)
         runner.sysusers()
@@ -117,6 +128,7 @@ class _Runner:
     policy: ScriptPolicy
     scratch: Path
     cgroup: Path | None
+    base: Sequence[Package] = ()
     var: VarScratch = field(init=False)
     timings: list[ScriptTiming] = field(default_factory=list)
     writes: list[VarWrite] = field(default_factory=list)
@@ -126,7 +138,7 @@ class _Runner:
     def __post_init__(self) -> None:
         self._scripts = self.scratch / "scripts"
         self._scripts.mkdir()
-        self.var = VarScratch(self.scratch / "var", self.packages)
+        self.var = VarScratch(self.scratch / "var", [*self.base, *self.packages])
         if self.cgroup is None:
             log.debug("no pids cgroup can be made here: the number of a script's processes is not limited")
 
@@ -155,7 +167,7 @@ class _Runner:
 
     def sysusers(self) -> None:
         """Make the accounts of the sysusers.d files, where the image's rpm would; raises ScriptletError."""
-        if not (wants_sysusers(self.packages) and self.tree.exists(_SYSUSERS)):
+        if not (wants_sysusers(self.packages, self.base) and self.tree.exists(_SYSUSERS)):
             return
         ended = self._execute(_Job((_SYSUSERS,)))
         if ended.failure:
@@ -244,12 +256,12 @@ class _Runner:
             self.writes += [VarWrite(name, phase, f"/var/{path}", self.var.line(path, accounts)) for path in changed]
 
 
-def wants_sysusers(packages: Sequence[Package]) -> bool:
+def wants_sysusers(packages: Sequence[Package], base: Sequence[Package] = ()) -> bool:
     """Whether accounts are made from sysusers.d files before scripts run: packages of rpm ≥ 4.19 expect it.
 
     Packages made for an older rpm make their accounts in %pre, and dnf does nothing else for them.
     """
-    rpm = next((package.nevra for package in packages if package.name == "rpm"), None)
+    rpm = next((package.nevra for package in (*packages, *base) if package.name == "rpm"), None)
     if rpm is None or compare_evr(Evr(0, rpm.version, None), _RPM_WITH_SYSUSERS) < 0:
         return False
     return any(file.path.startswith("/usr/lib/sysusers.d/") for package in packages for file in package.files)

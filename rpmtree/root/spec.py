@@ -117,4 +117,7 @@ class RootSpec:
     #: passwd and group entries of the previous commit, so that ids stay (treefile key `preserve-passwd`).
     passwd: str = ""
     group: str = ""
+    #: The same of a machine's own /etc: their ids are taken, and they stay out of the root.
+    local_passwd: str = ""
+    local_group: str = ""
     source_date_epoch: int = 0

@@ -43,7 +43,7 @@ def host_as_image(place: Path) -> Iterator[Path]:
         undo.callback(command.run, ["umount", str(place)])
         for name in ("upper", "work", "root"):
             (place / name).mkdir()
-        undo.enter_context(overlay(place / "root", lower=Path("/"), upper=place / "upper", work=place / "work"))
+        undo.enter_context(overlay(place / "root", lower=[Path("/")], upper=place / "upper", work=place / "work"))
         plant(place / "root", ADDED)
         yield place / "root"
 

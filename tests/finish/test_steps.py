@@ -152,7 +152,7 @@ def test_on_an_overlay_it_is_the_same(tmp_path: Path) -> None:
     for name in ("upper", "work", "root"):
         (tmp_path / name).mkdir()
     before = state(tmp_path / "lower")
-    with overlay(tmp_path / "root", lower=tmp_path / "lower", upper=tmp_path / "upper", work=tmp_path / "work"):
+    with overlay(tmp_path / "root", lower=[tmp_path / "lower"], upper=tmp_path / "upper", work=tmp_path / "work"):
         finish(tmp_path / "root")
         assert describe(tmp_path / "root") == describe(tmp_path / "plain")
     assert "\nvar/lib" not in describe(tmp_path / "plain")

@@ -78,7 +78,7 @@ def full_root(tmp_path: Path) -> Iterator[Root]:
     (path / "etc/login.defs").write_text("SYS_UID_MIN 101\nSYS_UID_MAX 999\nSYS_GID_MIN 101\nSYS_GID_MAX 999\n")
     mounts.enter_private_namespace()
     with (
-        mounts.overlay(path / "usr", lower=Path("/usr"), upper=tmp_path / "upper", work=tmp_path / "work"),
+        mounts.overlay(path / "usr", lower=[Path("/usr")], upper=tmp_path / "upper", work=tmp_path / "work"),
         Root(path) as root,
     ):
         root.remove("usr/share/rpm")

@@ -34,7 +34,7 @@ mounts.enter_private_namespace()
 top = Path(top)
 shutil.rmtree(top / "scratch")
 (top / "scratch").mkdir()
-with mounts.overlay(top / "root", lower=top / "lower", upper=top / "upper", work=top / "scratch"):
+with mounts.overlay(top / "root", lower=[top / "lower"], upper=top / "upper", work=top / "scratch"):
     os.chdir(top / "root")
     exec(script, globals())
     os.chdir("/")
