@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from compose.options import TreeOptions
 from rpmtree.app import App, Parser, run
 from rpmtree.errors import UsageError
+from rpmtree.rpm.nevra import host_basearch
 
 if TYPE_CHECKING:
     from compose.report import Outcome
-
-#: What dnf calls $basearch, where that is not the kernel's name for the machine.
-_BASEARCHES = {"i686": "i386", "i586": "i386", "armv7l": "armhfp"}
 
 
 def main() -> NoReturn:
@@ -82,8 +79,7 @@ def _add_lockfile_options(group: argparse._ArgumentGroup) -> None:
 def _tree(args: argparse.Namespace, app: App) -> None:
     from compose.load import load
 
-    machine = platform.machine()
-    basearch = _BASEARCHES.get(machine, machine)
+    basearch = host_basearch()
     loaded = load(args.treefile, basearch=basearch)
     for notice in loaded.warnings:
         app.reporter.warning(str(notice))

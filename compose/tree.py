@@ -26,7 +26,8 @@ from rpmtree.files import Root
 from rpmtree.finish.steps import COMPOSE_STEPS, finish_root
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.variant import Variant
-from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
+from rpmtree.pkgcache.cache import CachedPackage, PackageCache
+from rpmtree.pkgcache.ensure import ensure_imported
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import assemble_root
 from rpmtree.root.commit import CommittedRoot, commit_root
@@ -85,7 +86,7 @@ def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, report
                 return replace(outcome, lines=transaction(solution))
             if outcome.inputhash == intent.previous.inputhash and not options.force_nocache:
                 return replace(outcome, lines=(NO_CHANGES,))
-            packages = _import(workspace, source, intent.repos, solution, reporter)
+            packages = ensure_imported(PackageCache(workspace.store), source, solution, reporter)
         if options.download_only:
             return outcome
         committed = _build(workspace, packages, intent, _metadata(intent, solution, outcome.inputhash), reporter)
@@ -113,35 +114,6 @@ def _solve(source: PackageSource, reporter: Reporter) -> Solution:
         solution = source.solve()
         solving.summary = f"{len(solution.packages)} packages"
     return solution
-
-
-def _import(
-    workspace: Workspace, source: PackageSource, repos: Sequence[Repo], solution: Solution, reporter: Reporter
-) -> tuple[CachedPackage, ...]:
-    """The packages of the solution, from the cache or fetched and imported now."""
-    cache = PackageCache(workspace.store)
-    checked = {repo.id for repo in repos if repo.gpgcheck}
-    wanted = [
-        Wanted(
-            package.nevra,
-            package.checksum,
-            package.repo_id in checked,
-            source.keys(package.repo_id) if package.repo_id in checked else (),
-            package.download_size,
-        )
-        for package in solution.packages
-    ]
-    found = {want.nevra: cache.find(want) for want in wanted}
-    missing = [package for package in solution.packages if found[package.nevra] is None]
-    if missing:
-        with step(reporter, "Fetching") as fetching:
-            paths = source.fetch(missing, reporter)
-            fetching.summary = f"{len(missing)} packages"
-        with step(reporter, "Importing") as importing:
-            jobs = [(want, paths[want.nevra]) for want in wanted if found[want.nevra] is None]
-            found |= {package.nevra: package for package in cache.add(jobs, reporter)}
-            importing.summary = f"{len(jobs)} packages"
-    return tuple(package for package in found.values() if package is not None)
 
 
 def _build(

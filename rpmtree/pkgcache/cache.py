@@ -23,7 +23,7 @@ from rpmtree.ostree.refs import read_ref, write_refs
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.importer import IMPORT_VERSION, Job
-from rpmtree.pkgcache.paths import ref_of
+from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.progress import Reporter
 from rpmtree.rpm.nevra import Nevra
 
@@ -37,6 +37,13 @@ class Wanted:
     gpgcheck: bool
     keys: tuple[bytes, ...]
     size: int = 0
+    #: It came as a file and can't be fetched again: no other build of its name takes its branch.
+    local: bool = False
+
+    @property
+    def ref(self) -> str:
+        """The branch of its commit."""
+        return local_ref(self.checksum.partition(":")[2]) if self.local else ref_of(self.nevra.name, self.nevra.evra)
 
     @property
     def key_set(self) -> str:
@@ -65,6 +72,11 @@ class CachedPackage:
         return tree.unpack(self.commit.metadata["strata.tree"].value)
 
     @property
+    def file_checksum(self) -> str:
+        """The digest of the RPM file that it was imported from ("sha256:HEX")."""
+        return str(self.commit.metadata["rpmostree.repodata_checksum"].value)
+
+    @property
     def unsupported(self) -> tuple[str, ...]:
         """Paths that have no place in a deployed tree."""
         return tuple(self.commit.metadata["strata.unsupported"].value)
@@ -78,9 +90,21 @@ class PackageCache:
 
     def find(self, wanted: Wanted) -> CachedPackage | None:
         """The package, if it was imported from this very file and checked as is wanted now."""
+        found = self._read(wanted.nevra, wanted.ref)
+        if found is None or found.file_checksum != wanted.checksum:
+            return None
+        if wanted.gpgcheck and found.commit.metadata["strata.keys"].value != wanted.key_set:
+            return None
+        return found
+
+    def named(self, nevra: Nevra) -> CachedPackage | None:
+        """The package of that name, whatever file it was imported from."""
+        return self._read(nevra, ref_of(nevra.name, nevra.evra))
+
+    def _read(self, nevra: Nevra, ref: str) -> CachedPackage | None:
         checksum = None
         try:
-            checksum = read_ref(self.store.path, ref_of(wanted.nevra.name, wanted.nevra.evra))
+            checksum = read_ref(self.store.path, ref)
             if checksum is None:
                 return None
             commit = self.store.commit(checksum)
@@ -88,18 +112,10 @@ class PackageCache:
             if checksum is not None:  # damaged: out of the way, so that it can be imported anew
                 Path(self.store.object_path(Kind.COMMIT, checksum)).unlink(missing_ok=True)
             return None
-        values = {
-            key: commit.metadata[key].value
-            for key in ("strata.import-version", "strata.keys")
-            if key in commit.metadata
-        }
-        if values.get("strata.import-version") != IMPORT_VERSION:
+        version = commit.metadata.get("strata.import-version")
+        if version is None or version.value != IMPORT_VERSION:
             return None
-        if wanted.gpgcheck and values["strata.keys"] != wanted.key_set:
-            return None
-        if commit.metadata["rpmostree.repodata_checksum"].value != wanted.checksum:
-            return None
-        return CachedPackage(wanted.nevra, checksum, commit)
+        return CachedPackage(nevra, checksum, commit)
 
     def add(self, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[CachedPackage]:
         """Import RPM files, and make them durable. All or none: raises what the first bad one raises."""
@@ -110,7 +126,7 @@ class PackageCache:
             staging.publish()
         write_refs(
             self.store.path,
-            {ref_of(w.nevra.name, w.nevra.evra): checksum for (w, _), checksum in zip(jobs, checksums, strict=True)},
+            {wanted.ref: checksum for (wanted, _), checksum in zip(jobs, checksums, strict=True)},
         )
         return [
             CachedPackage(wanted.nevra, checksum, self.store.commit(checksum))

@@ -123,6 +123,11 @@ def ref_of(name: str, evra: str) -> str:
     return f"rpmostree/pkg/{_escaped(name)}/{_escaped(evra)}"
 
 
+def local_ref(sha256: str) -> str:
+    """The branch of a package that came as the file with this digest."""
+    return f"rpmostree/local/{sha256}"
+
+
 def _escaped(text: str) -> str:
     return re.sub(
         r"[^A-Za-z0-9.-]",

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The name of one build of one package."""
+"""The name of one build of one package, and of the architecture that this machine installs."""
 
 from __future__ import annotations
 
+import platform
 import re
 from dataclasses import dataclass
 
 _NEVRA = re.compile(r"(?P<name>.+)-(?:(?P<epoch>\d+):)?(?P<version>[^-:]+)-(?P<release>[^-]+)\.(?P<arch>[^.-]+)")
+#: What dnf calls $basearch, where that is not the kernel's name for the machine.
+_BASEARCHES = {"i686": "i386", "i586": "i386", "armv7l": "armhfp"}
+
+
+def host_basearch() -> str:
+    """What $basearch is here."""
+    machine = platform.machine()
+    return _BASEARCHES.get(machine, machine)
 
 
 @dataclass(frozen=True, slots=True, order=True)

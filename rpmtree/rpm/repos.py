@@ -82,17 +82,28 @@ def find_repos(
     *,
     reporter: Reporter | None = None,
 ) -> tuple[Repo, ...]:
-    """The repositories called `wanted` (in that order), or all enabled ones (None), of the *.repo files.
+    """The repositories of the *.repo files in `directories`; see `parse_repos`. Raises ConfigError."""
+    return parse_repos([_read(directory) for directory in directories], wanted, variables, reporter=reporter)
 
-    Files are looked for in each of `directories`; for an id that several have, the first counts. `variables`
-    replace `$name` and `${name}`. A repository that is not wanted is not looked at beyond its id.
+
+def parse_repos(
+    directories: Sequence[Mapping[str, bytes]],
+    wanted: Sequence[str] | None,
+    variables: Mapping[str, str],
+    *,
+    reporter: Reporter | None = None,
+) -> tuple[Repo, ...]:
+    """The repositories called `wanted` (in that order), or all enabled ones (None).
+
+    Each of `directories` maps the path of a .repo file to its text; for an id that several have, the first counts.
+    `variables` replace `$name` and `${name}`. A repository that is not wanted is not looked at beyond its id.
     Raises ConfigError.
     """
     sections: dict[str, tuple[Place, list[_Option]]] = {}
-    for directory in directories:
+    for files in directories:
         here: dict[str, tuple[Place, list[_Option]]] = {}
-        for path in sorted(directory.glob("*.repo")):
-            for repo_id, place, options in _sections(path):
+        for path, text in sorted(files.items()):
+            for repo_id, place, options in _sections(path, text):
                 if repo_id in here:
                     raise ConfigError(f"the repository {repo_id} is also in {here[repo_id][0]}", place=place)
                 here[repo_id] = place, options
@@ -100,9 +111,9 @@ def find_repos(
     sections.pop("main", None)
     missing = [repo_id for repo_id in wanted or () if repo_id not in sections]
     if missing:
-        where = ", ".join(map(str, directories))
+        where = ", ".join(sorted({str(Path(path).parent) for files in directories for path in files}))
         raise ConfigError(
-            f"no .repo file in {where} has {', '.join(missing)}",
+            f"no .repo file{f' in {where}' if where else ''} has {', '.join(missing)}",
             hint=f"there are: {', '.join(sorted(sections)) or 'none'}",
         )
     said = reporter or Reporter()
@@ -110,15 +121,22 @@ def find_repos(
     return tuple(repo for repo in repos if wanted is not None or repo.enabled)
 
 
-def _sections(path: Path) -> list[tuple[str, Place, list[_Option]]]:
+def _read(directory: Path) -> dict[str, bytes]:
+    try:
+        return {str(path): path.read_bytes() for path in sorted(directory.glob("*.repo"))}
+    except OSError as error:
+        raise ConfigError(f"the file can't be read: {error}", place=Place(str(error.filename))) from error
+
+
+def _sections(path: str, data: bytes) -> list[tuple[str, Place, list[_Option]]]:
     """The sections of an ini file as dnf reads it: indented lines go on with the value above them."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the file can't be read: {error}", place=Place(str(path))) from error
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the file can't be read: {error}", place=Place(path)) from error
     found: list[tuple[str, Place, list[_Option]]] = []
     for number, line in enumerate(lines, start=1):
-        place = Place(str(path), number)
+        place = Place(path, number)
         if not line.strip() or line.lstrip()[0] in "#;":
             continue
         if section := _SECTION.fullmatch(line.strip()) if line[0] == "[" else None:

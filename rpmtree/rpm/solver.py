@@ -184,6 +184,10 @@ class PackageSource:
             packages, self._metadata, self._fetchers, self._cachedir / "packages", reporter or self._reporter
         )
 
+    def is_checked(self, repo_id: str) -> bool:
+        """Whether packages of a repository must be signed by one of its keys."""
+        return repo_id in self._metadata and self._metadata[repo_id].repo.gpgcheck
+
     def keys(self, repo_id: str) -> tuple[bytes, ...]:
         """The signing keys of a repository, as `signatures.Verifier` takes them; none where gpgcheck is off.
 
