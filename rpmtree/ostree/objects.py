@@ -132,6 +132,9 @@ def _items(data: bytes) -> list[bytes]:
 _COMMIT = "(ayaya(say)sstayay)"
 #: The one key whose value is large: a row a package.
 PKGLIST = "rpmostree.rpmdb.pkglist"
+#: Bytes of the files of each package (`at`, in the order of the list), and of kernel and initramfs (`t`).
+PACKAGE_SIZES = "strata.package-sizes"
+BOOT_SIZE = "strata.boot-size"
 
 
 def commit(value: Commit) -> bytes:

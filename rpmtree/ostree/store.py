@@ -152,6 +152,15 @@ class Staging:
             os.utime(path, (0, 0))
         return checksum
 
+    def size_of(self, checksum: bytes) -> int:
+        """The bytes of a regular file that is staged or stored. Raises StoreError."""
+        name = _name(Kind.FILE, checksum)
+        try:
+            staged = f"{self._prefix}{name}"
+            return os.lstat(staged if os.path.lexists(staged) else self.store.object_path(Kind.FILE, checksum)).st_size
+        except OSError as error:
+            raise _store_error(self.store.path, error) from error
+
     def publish(self) -> int:
         """Make all staged objects durable, then give them their names; gives their number.
 

@@ -108,8 +108,11 @@ def _split(data: bytes) -> list[str]:
     return data.decode("utf-8", "surrogateescape").split("\0")
 
 
-def load(store: Store, tree: bytes, meta: bytes) -> Directory:
-    """Read the tree with these dirtree and dirmeta checksums. Raises StoreError."""
+def load(store: Store, tree: bytes, meta: bytes, *, whole: bool = True) -> Directory:
+    """Read the tree with these dirtree and dirmeta checksums. Raises StoreError.
+
+    Unless it is to be `whole`, directories that the store has not got are left out.
+    """
     metas: dict[bytes, bytes] = {}
 
     def load_one(tree: bytes, meta: bytes) -> Directory:
@@ -117,7 +120,11 @@ def load(store: Store, tree: bytes, meta: bytes) -> Directory:
             metas[meta] = store.read(Kind.DIRMETA, meta)
         found = Directory(metas[meta])
         found.files, below = objects.parse_dirtree(store.read(Kind.DIRTREE, tree))
-        found.dirs = {name: load_one(*checksums) for name, checksums in below.items()}
+        found.dirs = {
+            name: load_one(*checksums)
+            for name, checksums in below.items()
+            if whole or store.has(Kind.DIRTREE, checksums[0])
+        }
         return found
 
     return load_one(tree, meta)

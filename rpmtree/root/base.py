@@ -103,15 +103,15 @@ class Base:
             raise StoreError(f"{self.store.path}: object {checksum.hex()} can't be read: {error.strerror}") from error
 
 
-def read_base(store: Store, checksum: bytes) -> Base:
-    """Read a commit to layer packages on. Raises StoreError if it is not whole, or has no rpm database."""
+def read_base(store: Store, checksum: bytes, *, whole: bool = True) -> Base:
+    """Read a commit to layer packages on. Raises StoreError if it is not whole, or has no rpm database.
+
+    Unless it is to be `whole`, the rpm database and what else a solve reads is enough.
+    """
     commit = store.commit(checksum)
-    root = tree.load(store, commit.tree, commit.meta)
-    usr = root.dirs.get("usr")
-    if usr is None:
+    root = read_root(store, commit, whole=whole)
+    if "usr" not in root.dirs:
         raise StoreError(f"the commit {checksum.hex()} has no /usr")
-    if "etc" in usr.dirs:
-        root.dirs["etc"] = usr.dirs.pop("etc")
     database = _database(store, checksum, root)
     packages, numbers, provides = [], {}, {}
     for record in read_records(database):
@@ -121,6 +121,15 @@ def read_base(store: Store, checksum: bytes) -> Base:
         numbers[package.nevra] = record.number
         provides[package.nevra] = provides_of(header)
     return Base(store, checksum, commit, root, database, tuple(packages), numbers, provides)
+
+
+def read_root(store: Store, commit: Commit, *, whole: bool = True) -> Directory:
+    """The tree of a commit with its configuration at /etc, as programs see it. Raises StoreError."""
+    root = tree.load(store, commit.tree, commit.meta, whole=whole)
+    usr = root.dirs.get("usr")
+    if usr is not None and "etc" in usr.dirs:
+        root.dirs["etc"] = usr.dirs.pop("etc")
+    return root
 
 
 def _database(store: Store, checksum: bytes, root: Directory) -> Path:

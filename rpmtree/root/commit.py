@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rpmtree.errors import ToolError
 from rpmtree.ostree import objects, tree
-from rpmtree.ostree.objects import Commit, Kind
+from rpmtree.ostree.objects import BOOT_SIZE, PACKAGE_SIZES, PKGLIST, Commit, Kind
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory, Written
 from rpmtree.ostree.variant import Variant
@@ -17,6 +17,9 @@ from rpmtree.progress import Reporter
 from rpmtree.root.assemble import AssembledRoot
 from rpmtree.root.changes import apply_upper
 from rpmtree.rpm.nevra import Nevra
+
+#: What libostree copies to /boot of the kernel's directory.
+_BOOTED = ("vmlinuz", "initramfs.img", "devicetree")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,16 @@ def commit_root(
 ) -> CommittedRoot:
     """Commit a root whose overlay is unmounted; /etc goes to /usr/etc. Raises StoreError, ToolError.
 
-    To `metadata` the package list is added and, if `bootable`, the kernel's version (ostree.linux).
+    To `metadata` the package list and sizes are added and, if `bootable`, the kernel's version (ostree.linux).
     """
     dropped: list[str] = []
     with Staging(store) as staging:
         root = apply_upper(staging, assembled.base, str(assembled.upper), dropped.append)
         _move_etc(root)
         written = tree.write(staging, root)
-        found = {**metadata, **package_list([package.nevra for package in assembled.packages])}
+        found = {**metadata, **package_list([package.nevra for package in assembled.packages]), **_sizes(assembled)}
         if bootable:
-            found |= _kernel(root)
+            found |= _kernel(staging, root)
         commit = Commit(written.tree, written.meta, timestamp, found, parent or b"")
         checksum = staging.add_metadata(Kind.COMMIT, objects.commit(commit))
         staging.publish()
@@ -67,7 +70,7 @@ def commit_root(
 def package_list(packages: Sequence[Nevra]) -> dict[str, Variant]:
     """The metadata by which `db list` and `db diff` know a commit's packages without its tree."""
     rows = [(n.name, str(n.epoch), n.version, n.release, n.arch) for n in sorted(packages)]
-    return {"rpmostree.rpmdb.pkglist": Variant("a(sssss)", rows)}
+    return {PKGLIST: Variant("a(sssss)", rows)}
 
 
 def _move_etc(root: Directory) -> None:
@@ -78,9 +81,22 @@ def _move_etc(root: Directory) -> None:
         usr.dirs["etc"] = root.dirs.pop("etc")
 
 
-def _kernel(root: Directory) -> dict[str, Variant]:
+def _sizes(assembled: AssembledRoot) -> dict[str, Variant]:
+    """How much room a machine needs for each package, known before anything of the content is fetched."""
+    packages = sorted(assembled.packages, key=lambda package: package.nevra)
+    sizes = [sum(file.size for file in package.files if not file.is_dir) for package in packages]
+    return {PACKAGE_SIZES: Variant("at", sizes)}
+
+
+def _kernel(staging: Staging, root: Directory) -> dict[str, Variant]:
     modules = root.directory("usr/lib/modules")
     versions = [name for name, found in (modules.dirs if modules else {}).items() if "vmlinuz" in found.files]
-    if len(versions) != 1:
+    if modules is None or len(versions) != 1:
         return {}
-    return {"ostree.bootable": Variant("b", True), "ostree.linux": Variant("s", versions[0])}
+    files = modules.dirs[versions[0]].files
+    boot = sum(staging.size_of(files[name]) for name in _BOOTED if name in files)
+    return {
+        "ostree.bootable": Variant("b", True),
+        "ostree.linux": Variant("s", versions[0]),
+        BOOT_SIZE: Variant("t", boot),
+    }

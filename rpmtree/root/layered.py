@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cached packages are put on a base: its tree with packages taken out and put in, their scripts run on top of it.
 
-The base is not checked out where it is deployed already: /usr of that deployment is the lower layer of an overlay,
-what the packages change lies over it, and the rest is as in `rpmtree.root.assemble`.
+The base is not checked out where something near it is deployed: /usr of that deployment is the lowest layer of an
+overlay, what makes the wanted tree of it lies over that, and the rest is as in `rpmtree.root.assemble`. The two layers
+show the tree that was put together in memory, whatever was deployed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rpmtree.pkgcache.cache import CachedPackage
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import TOP_LEVEL, AssembledRoot, check_places, install_database, package_of
 from rpmtree.root.base import Base
-from rpmtree.root.checkout import Checkout
+from rpmtree.root.checkout import Checkout as RootCheckout
 from rpmtree.root.difference import write_difference
 from rpmtree.root.merge import Merger
 from rpmtree.root.reserved import AccountTexts, Reserved, released, reserve, spoken_of
@@ -45,15 +46,23 @@ class Changes:
     overriding: frozenset[Nevra] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A tree that is there as files: the directory, and what is in it, with configuration at /etc."""
+
+    path: Path
+    root: Directory
+
+
 @contextmanager
 def assemble_layered(
-    base: Base, changes: Changes, spec: RootSpec, reporter: Reporter, *, work: Path, deployed: Path | None = None
+    base: Base, changes: Changes, spec: RootSpec, reporter: Reporter, *, work: Path, deployed: Checkout | None = None
 ) -> Iterator[AssembledRoot]:
     """Put the packages on the base, below the directory `work`, and run their scripts.
 
-    `deployed` is a deployed tree of the base, or None. The root is mounted inside the context alone; `work` is to be
-    removed afterwards. It must be on the store's file system. Raises ConflictError, ScriptletError, StoreError,
-    ToolError.
+    `deployed` is a deployed tree that has much in common with the outcome, or None. The root is mounted inside
+    the context alone; `work` is to be removed afterwards. It must be on the store's file system. Raises
+    ConflictError, ScriptletError, StoreError, ToolError.
     """
     database = work / "rpmdb"
     with (
@@ -72,9 +81,9 @@ def assemble_layered(
         reserved = _reserve(base, spec, changes, packages.values())
         ordered = tuple(packages[nevra] for nevra in writing.order())
         merged = _merge(base, ordered, changes, spec)
-        _write_layer(base, merged, work)
-        lower = _lower(base, work, deployed)
-    with _mounted(work, lower, base) as root:
+        below = deployed or _check_out(base, work)
+        _write_layer(base, below.root, merged, work)
+    with _mounted(work, below.path / "usr", base) as root:
         install_database(root, database)
         _seed(root, reserved)
         with step(reporter, "Running scripts"):
@@ -98,35 +107,38 @@ def _merge(base: Base, ordered: Sequence[Package], changes: Changes, spec: RootS
     return merger.root
 
 
-def _write_layer(base: Base, merged: Directory, work: Path) -> None:
-    """What lies between the base and what scripts write."""
+def _write_layer(base: Base, below: Directory, merged: Directory, work: Path) -> None:
+    """What lies between what is there and what scripts write."""
     layer = work / "layer"
     remove_tree(layer)
     layer.mkdir()
     for name in _LAYERS:
-        write_difference(base.store, base.root.dirs.get(name, Directory()), merged.make(name), layer / name)
-    # Where the base is deployed its configuration is there, and is seen at /etc.
+        write_difference(base.store, below.dirs.get(name, Directory()), merged.make(name), layer / name)
+    # Where a tree is deployed its configuration is there, and is seen at /etc.
     os.mknod(layer / "usr" / "etc", 0o020000, 0)
 
 
-def _lower(base: Base, work: Path, deployed: Path | None) -> dict[str, Path]:
-    """Directories that hold the base's /usr and /etc."""
-    if deployed is not None:
-        return {"usr": deployed / "usr", "etc": deployed / "usr" / "etc"}
-    found = Directory()
-    found.dirs = {name: base.root.dirs[name] for name in _LAYERS if name in base.root.dirs}
-    checkout = Checkout(base.store, work / "base")
-    checkout.update(found)
-    return {name: checkout.path / name for name in _LAYERS}
+def _check_out(base: Base, work: Path) -> Checkout:
+    """The base as it is deployed: configuration at /usr/etc."""
+    root = Directory()
+    root.dirs = {name: base.root.dirs[name] for name in _LAYERS if name in base.root.dirs}
+    deployed = Directory()
+    deployed.dirs["usr"] = root.dirs["usr"].copy()
+    if "etc" in root.dirs:
+        deployed.dirs["usr"].dirs["etc"] = root.dirs["etc"]
+    checkout = RootCheckout(base.store, work / "base")
+    checkout.update(deployed)
+    return Checkout(checkout.path, root)
 
 
 @contextmanager
-def _mounted(work: Path, lower: dict[str, Path], base: Base) -> Iterator[Root]:
+def _mounted(work: Path, usr: Path, base: Base) -> Iterator[Root]:
     """The root of the programs that run in it: overlays at /usr and /etc, the rest scratch."""
     for name in ("upper", "overlay", "root"):
         remove_tree(work / name)
         (work / name).mkdir(mode=0o755)
     mounts.enter_private_namespace()
+    lower = {"usr": usr, "etc": usr / "etc"}
     with ExitStack() as stack:
         for name in _LAYERS:
             for where in ("upper", "overlay", "root"):
