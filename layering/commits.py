@@ -13,7 +13,7 @@ from typing import Any
 
 from layering.classify import Dormant
 from layering.status import Pair
-from rpmtree.ostree.objects import PKGLIST, Commit
+from rpmtree.ostree.objects import BOOT_SIZE, PACKAGE_SIZES, PKGLIST, Commit
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.nevra import Nevra
 
@@ -40,6 +40,19 @@ def package_list(commit: Commit) -> tuple[Nevra, ...] | None:
     """All packages of a commit, sorted; None where it does not list them."""
     rows = _value(commit, PKGLIST, "a(sssss)")
     return None if rows is None else tuple(sorted(_nevra(row) for row in rows))
+
+
+def new_bytes(commit: Commit, before: Commit) -> tuple[int, int] | None:
+    """About how many bytes a commit's content adds to one that is there, and how many its kernel takes in /boot.
+
+    By the sizes of the packages that the one before has not got. None where the commit does not say.
+    """
+    sizes, boot = _value(commit, PACKAGE_SIZES, "at"), _value(commit, BOOT_SIZE, "t")
+    packages = package_list(commit)
+    if sizes is None or boot is None or packages is None or len(sizes) != len(packages):
+        return None
+    present = set(package_list(before) or ())
+    return sum(size for nevra, size in zip(packages, sizes, strict=True) if nevra not in present) + boot, boot
 
 
 def text(commit: Commit, key: str) -> str | None:

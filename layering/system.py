@@ -47,6 +47,11 @@ class System:
         """Where the sysroot is."""
         return self.sysroot.path
 
+    @property
+    def writable(self) -> bool:
+        """Whether whoever runs this may change the system."""
+        return os.geteuid() == 0
+
     def deployments(self) -> tuple[Seen, ...]:
         """The deployments of all stateroots, with their origins; the next to be booted first."""
         return tuple(see(found) for found in self.sysroot.deployments())

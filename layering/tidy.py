@@ -10,7 +10,7 @@ from layering.system import Seen, see
 from rpmtree.errors import StoreError
 from rpmtree.ostree.bases import drop_packages, regenerate_bases
 from rpmtree.ostree.sysroot import Sysroot
-from rpmtree.pkgcache.paths import ref_of
+from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.progress import Reporter, step
 from rpmtree.rpm.nevra import Nevra
 
@@ -48,6 +48,7 @@ def _packages_in_use(sysroot: Sysroot, deployed: list[Seen], reporter: Reporter)
     None where that can't be told: then none may go.
     """
     packages: set[Nevra] = set()
+    files: set[str] = set()
     for seen in deployed:
         try:
             packages.update(package_list(sysroot.repository.commit(bytes.fromhex(seen.deployment.checksum))) or ())
@@ -58,8 +59,8 @@ def _packages_in_use(sysroot: Sysroot, deployed: list[Seen], reporter: Reporter)
             reporter.warning(f"no imported package is removed: an origin can't be read: {seen.origin_error}")
             return None
         local = (*seen.origin.local_packages, *seen.origin.local_fileoverride, *seen.origin.local_replacements)
-        packages.update(package.nevra for package in local)
-    return frozenset(ref_of(nevra.name, nevra.evra) for nevra in packages)
+        files.update(local_ref(package.sha256) for package in local)
+    return frozenset((*files, *(ref_of(nevra.name, nevra.evra) for nevra in packages)))
 
 
 def size(count: int) -> str:

@@ -6,7 +6,7 @@ They are all loaded for every command, so what an action stands on is imported i
 
 from __future__ import annotations
 
-from layering.verbs import deployments, status
+from layering.verbs import bases, deployments, packages, repositories, status
 
 #: In the order of the help.
-GROUPS = (status.add, deployments.add)
+GROUPS = (status.add, packages.add, bases.add, deployments.add, repositories.add)

@@ -29,7 +29,7 @@ class VerbParser(Parser):
         return super().parse_known_args([*whole, *words[end:]], namespace)
 
 
-def add_verb(verbs: Verbs, name: str, action: Action, text: str, *, changes: bool = True, **more: Any) -> Parser:
+def add_verb(verbs: Verbs, name: str, action: Action, text: str, *, changes: bool = True, **more: Any) -> VerbParser:
     """Add a verb that works on a system; `text` is its help. `changes`: it takes the sysroot's lock.
 
     `args.title` is what whoever has to wait for it is told. `more` goes to argparse.

@@ -19,7 +19,8 @@ from rpmtree.ostree.refs import read_ref, write_refs
 from rpmtree.ostree.repo import Repository
 
 BASES = "rpmostree/base"
-PACKAGES = "rpmostree/pkg"
+#: Of repositories, and those that came as files.
+PACKAGES = ("rpmostree/pkg", "rpmostree/local")
 
 
 def base_of(checksum: bytes, commit: Commit) -> bytes:
@@ -51,7 +52,7 @@ def drop_packages(repo: Path, in_use: Callable[[str], bool]) -> tuple[str, ...]:
 
     Their objects go with the next prune.
     """
-    gone = tuple(ref for ref in branches(repo, PACKAGES) if not in_use(ref))
+    gone = tuple(ref for prefix in PACKAGES for ref in branches(repo, prefix) if not in_use(ref))
     delete_branches(repo, gone)
     return gone
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,6 +145,22 @@ class Remotes:
         make_durable(self.path)
         return self._pulled(remote, rev, what)
 
+    def pull_paths(self, remote: str, checksum: str, paths: Sequence[str]) -> None:
+        """Fetch a commit (in hexadecimal) with just what is at or below `paths`, which must start with a slash.
+
+        Paths that are not there are fine. The commit counts as one of which only a part is here. Raises FetchError.
+        """
+        self._require(remote)
+        what = f"can't pull {remote}:{checksum}"
+        self._pull(remote, _pull_options(checksum, subdirs=paths), what, FetchError, None)
+        make_durable(self.path)
+
+    def set_branch(self, remote: str, branch: str, checksum: str | None) -> None:
+        """Have a branch of a remote name a commit that is here, durably; None forgets the branch. Raises StoreError."""
+        with wrapped(f"can't set the branch {remote}:{branch}"):
+            self._repo.set_ref_immediate(remote, branch, checksum, None)
+        make_durable(self.path)
+
     def pull_local(self, source: Path, rev: str, *, newer_than: str | None = None) -> Pulled:
         """Fetch a branch or commit out of a repository on this machine; no branch moves. Raises StoreError."""
         from gi.repository import Gio
@@ -229,7 +245,14 @@ class Remotes:
             raise StoreError(f"there is no remote {name!r}", hint=f"there are: {known}; add one: layer remote add")
 
 
-def _pull_options(rev: str, *, depth: int = 0, commit_only: bool = False, exactly: str | None = None) -> Any:
+def _pull_options(
+    rev: str,
+    *,
+    depth: int = 0,
+    commit_only: bool = False,
+    exactly: str | None = None,
+    subdirs: Sequence[str] = (),
+) -> Any:
     from gi.repository import GLib
 
     pull_flags = libostree().RepoPullFlags
@@ -238,6 +261,8 @@ def _pull_options(rev: str, *, depth: int = 0, commit_only: bool = False, exactl
         "flags": GLib.Variant("i", int(pull_flags.COMMIT_ONLY if commit_only else pull_flags.NONE)),
         "depth": GLib.Variant("i", depth),
     }
+    if subdirs:
+        options["subdirs"] = GLib.Variant("as", subdirs)
     if exactly is not None and exactly != rev:
         options["override-commit-ids"] = GLib.Variant("as", [exactly])
     return GLib.Variant("a{sv}", options)

@@ -44,6 +44,10 @@ class Repository:
             return bytes.fromhex(rev)
         return read_ref(self.path, rev)
 
+    def resolve_branch(self, remote: str | None, branch: str) -> bytes | None:
+        """The raw checksum at which a branch of a remote, or a local one, was last seen; None if it was not."""
+        return read_ref(self.path, branch, remote=remote)
+
     def commit(self, checksum: bytes, *, without: Container[str] = ()) -> Commit:
         """A commit, read; metadata of the keys in `without` is left out. Raises StoreError."""
         path = self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit"

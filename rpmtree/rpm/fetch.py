@@ -95,6 +95,20 @@ class Fetcher:
 
         return self._try(urls, once)
 
+    def save(self, urls: Sequence[str], path: Path, *, limit: int) -> None:
+        """Put what the first URL that answers has at `path`, at most `limit` bytes. Raises FetchError."""
+
+        def once(url: str) -> None:
+            with self._open(url, 0) as answer, open(path, "wb") as file:
+                while chunk := answer.read(_CHUNK):
+                    file.write(chunk)
+                    if file.tell() > limit:
+                        raise _BadError(f"it is longer than {limit} bytes")
+                if answer.length:
+                    raise http.client.IncompleteRead(b"", answer.length)
+
+        self._try(urls, once)
+
     def download(
         self,
         urls: Sequence[str],

@@ -100,6 +100,17 @@ class PackageSource:
             kinds.append("group")
         self._load(kinds)
 
+    @property
+    def repos(self) -> tuple[SolvedRepo, ...]:
+        """The repositories that are used, sorted by id."""
+        found = (SolvedRepo(m.repo.id, m.revision, m.timestamp) for m in self._metadata.values())
+        return tuple(sorted(found, key=lambda repo: repo.id))
+
+    @property
+    def dead(self) -> tuple[tuple[str, str], ...]:
+        """The repositories whose metadata could not be fetched, with the reason."""
+        return tuple(sorted(self._loader.dead.items()))
+
     def solve(self) -> Solution:
         """The packages that satisfy the request. Raises SolveError with all blockers.
 
@@ -149,16 +160,11 @@ class PackageSource:
                     gone.append(nevra_of(old))
         solution = Solution(
             packages=tuple(sorted(map(self._solved, chosen), key=lambda package: package.nevra)),
-            repos=tuple(
-                sorted(
-                    (SolvedRepo(m.repo.id, m.revision, m.timestamp) for m in self._metadata.values()),
-                    key=lambda repo: repo.id,
-                )
-            ),
+            repos=self.repos,
             advisories=advisories_of(chosen),
             removed=tuple(sorted(set(gone) - {old for _, old in replaced})),
             replaced=tuple(sorted(replaced)),
-            dead=tuple(sorted(self._loader.dead.items())),
+            dead=self.dead,
         )
         if self._request.base is not None:
             invariants.check(self._request, [nevra_of(package) for package in self._base.installed], solution)

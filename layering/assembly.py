@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What was decided is made: packages in the cache, a root of base and packages, a commit of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layering import plan
+from layering.decision import Context, Planned
+from layering.state import Layered, local_checksums
+from rpmtree.errors import ToolError
+from rpmtree.finish.steps import KERNEL_LAYER_STEPS, LAYER_STEPS, finish_root
+from rpmtree.ostree.bases import base_of
+from rpmtree.ostree.deployments import Deployment
+from rpmtree.ostree.tree import Directory
+from rpmtree.pkgcache.cache import CachedPackage
+from rpmtree.pkgcache.ensure import ensure_imported
+from rpmtree.progress import step
+from rpmtree.root.base import Base, read_root
+from rpmtree.root.commit import commit_root
+from rpmtree.root.layered import Changes, Checkout, assemble_layered
+from rpmtree.root.sandbox import check_host
+
+_MODULES = "usr/lib/modules"
+
+
+def import_packages(context: Context, planned: Planned) -> tuple[CachedPackage, ...]:
+    """The packages that are layered, in the cache. Raises FetchError, StoreError."""
+    if planned.layered is None or planned.source is None:
+        return ()
+    local = local_checksums(planned.origin)
+    return ensure_imported(context.cache, planned.source, planned.layered.solution, context.reporter, local=local)
+
+
+def make_commit(context: Context, planned: Planned, layered: Layered, packages: Sequence[CachedPackage]) -> str:
+    """A commit of the base with `packages` on it, its checksum in hexadecimal. Raises every ToolError of a root."""
+    check_host()
+    base, solution = planned.base, layered.solution
+    _refuse_labels(base)
+    changes = Changes(
+        tuple(packages),
+        frozenset((*solution.removed, *(old for _, old in solution.replaced))),
+        frozenset(package.nevra for package in planned.classified.active.local_fileoverride),
+    )
+    # Not the clock's: the same packages on the same base are the same commit.
+    epoch = max(base.commit.timestamp, *(found.commit.timestamp for found in packages), 0)
+    machine = context.before.deployment.path
+    with assemble_layered(
+        base,
+        changes,
+        plan.root_spec(base, machine, epoch),
+        context.reporter,
+        work=context.workspace.work,
+        deployed=_nearest(context, base),
+    ) as root:
+        old, new = base.root.directory(_MODULES), root.base.directory(_MODULES)
+        kernel_step = planned.classified.active.regenerate_initramfs or not same(old, new)
+        spec = plan.finish_spec(base, planned.classified.active, epoch, new_kernel=_kernels(old) != _kernels(new))
+        finish_root(root.tree, spec, KERNEL_LAYER_STEPS if kernel_step else LAYER_STEPS, context.reporter)
+    with step(context.reporter, "Committing"):
+        committed = commit_root(
+            base.store,
+            root,
+            metadata=layered.metadata(base.commit.metadata),
+            bootable=base.kernel is not None,
+            parent=base.checksum,
+            timestamp=epoch,
+            reporter=context.reporter,
+        )
+    return committed.checksum.hex()
+
+
+def same(one: Directory | None, other: Directory | None) -> bool:
+    """Whether two trees hold the same."""
+    if one is None or other is None:
+        return one is other
+    return (
+        one.files == other.files
+        and one.dirs.keys() == other.dirs.keys()
+        and all(same(below, other.dirs[name]) for name, below in one.dirs.items())
+    )
+
+
+def _kernels(modules: Directory | None) -> dict[str, bytes]:
+    found = modules.dirs.items() if modules else ()
+    return {version: below.files["vmlinuz"] for version, below in found if "vmlinuz" in below.files}
+
+
+def _nearest(context: Context, base: Base) -> Checkout | None:
+    """A tree that is there and has much in common with the base: itself, something on it, else what is deployed."""
+    store, before = base.store, context.before.deployment
+
+    def distance(found: Deployment) -> int:
+        checksum = bytes.fromhex(found.checksum)
+        if checksum == base.checksum:
+            return 0
+        return 1 if base_of(checksum, store.commit(checksum)) == base.checksum else 2 if found.id == before.id else 3
+
+    there = [found for found in context.system.sysroot.deployments() if (found.path / "usr").is_dir()]
+    if not there:
+        return None
+    found = min(there, key=distance)
+    return Checkout(found.path, read_root(store, store.commit(bytes.fromhex(found.checksum))))
+
+
+def _refuse_labels(base: Base) -> None:
+    policies = base.root.directory("etc/selinux")
+    for name, policy in sorted(policies.dirs.items()) if policies else ():
+        if policy.directory("contexts/files") is not None:
+            raise ToolError(
+                f"the base has the SELinux policy {name}, and labelling is not supported yet",
+                hint="packages can't be layered on it without leaving their files unlabelled",
+            )

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A commit becomes a deployment: what is written in which order, and what is there if it ends in between.
+
+    1  the objects of the commit       nobody names them: a prune takes them
+    2  rpmostree/base/N                keeps the base of a commit that may never be deployed: the next tidying takes it
+    3  the deployment                  libostree's switch: before it the old state is complete, after it the new one
+    4  the branch that was followed    without it an upgrade looks at the remote again, which it does anyway
+    5  the tidying                     more is kept than is needed until the next one
+
+Each step is durable before the next begins.
+"""
+
+from __future__ import annotations
+
+from layering.decision import Context, Planned
+from layering.origin import format_origin
+from layering.refspec import Branch
+from rpmtree.ostree.bases import regenerate_bases
+from rpmtree.ostree.deployments import Deployment
+from rpmtree.ostree.finalization import hold_back
+from rpmtree.progress import step
+
+
+def deploy(context: Context, planned: Planned, commit: str) -> Deployment:
+    """Deploy a commit in front of the others, staged where the system runs. Raises StoreError."""
+    sysroot, before = context.system.sysroot, context.before.deployment
+    repository = sysroot.repository
+    if commit != planned.found.checksum:
+        deployed = [found.checksum for found in sysroot.deployments()]
+        regenerate_bases(repository, dict.fromkeys([*deployed, commit]))
+    running = context.system.running
+    if context.options.lock_finalization:
+        hold_back(True)
+    with step(context.reporter, "Staging the deployment" if running else "Deploying"):
+        made = sysroot.deploy(context.system.osname, commit, format_origin(planned.origin), merge=before, stage=running)
+    if running and not context.options.lock_finalization:
+        hold_back(False)
+    if planned.found.remote is not None and planned.found.branch is not None:
+        sysroot.remotes.set_branch(planned.found.remote, planned.found.branch, planned.found.checksum)
+    return made
+
+
+def give_up(context: Context, planned: Planned) -> None:
+    """Forget the branch that was left; deployments made of it keep its commits. Raises StoreError."""
+    left = context.before.require_origin().base
+    if left != planned.origin.base and isinstance(left, Branch) and left.remote is not None:
+        context.system.sysroot.remotes.set_branch(left.remote, left.branch, None)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One transaction: an origin is changed, and a deployment made of what it asks for. The pipeline, from left to right.
+
+    origin ─ base ─ requests that take effect ─ solution ─ packages ─ root ─ commit ─ deployment
+
+Everything is made anew from the base, nothing from the deployment before. What is durable when is said at
+`layering.deploy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from layering import bases
+from layering.decision import Context, Operation
+from layering.outcome import Outcome, outcome_of
+from layering.planning import make_plan
+from layering.system import System
+from layering.workspace import Workspace, borrowed_workspace, open_workspace
+from rpmtree.errors import StoreError
+from rpmtree.progress import Reporter
+from rpmtree.root.base import read_base
+
+
+def run(system: System, operation: Operation, wait: float | None, reporter: Reporter) -> Outcome:
+    """Carry an operation out. When it returns, what it did is durable; when it raises, nothing was changed.
+
+    Raises every ToolError there is.
+    """
+    from layering.tidy import tidy
+
+    if operation.options.dry_run:
+        return look(system, operation, wait, reporter)
+    with system.locked(operation.title, wait):
+        before = {found.checksum for found in system.sysroot.deployments()}
+        with open_workspace(system) as workspace:
+            context = Context(system, system.merge(), workspace, operation.options, reporter)
+            outcome = _carry_out(context, operation)
+        after = {found.checksum for found in system.sysroot.deployments()}
+        if before - after:
+            try:
+                tidy(system.sysroot, reporter)
+            except StoreError as error:  # what was asked for is done; this is done by the next transaction
+                reporter.warning(f"what is not needed any more could not be removed: {error.message}")
+    return outcome
+
+
+def look(system: System, operation: Operation, wait: float | None, reporter: Reporter) -> Outcome:
+    """What an operation would do, by the solve that it would be done by; the deployments stay as they are.
+
+    root holds the lock meanwhile, so that metadata that is fetched can be kept; anyone else reads what is there.
+    """
+    with _looking(system, operation.title, wait) as workspace:
+        options = operation.options
+        if not system.writable:
+            options = replace(options, cache_only=True)
+        context = Context(system, system.merge(), workspace, options, reporter)
+        return outcome_of(context, make_plan(context, operation))
+
+
+def _carry_out(context: Context, operation: Operation) -> Outcome:
+    from layering.assembly import import_packages, make_commit
+    from layering.deploy import deploy, give_up
+    from layering.space import check_space
+
+    planned = make_plan(context, operation)
+    outcome = outcome_of(context, planned)
+    if outcome.unchanged:
+        return outcome
+    check_space(context, planned)
+    if not bases.is_whole(context.system, planned.found.checksum):
+        bases.fetch(context.system, planned.found, context.reporter)
+        planned = replace(planned, base=read_base(context.workspace.store, planned.base.checksum))
+    packages = import_packages(context, planned)
+    if context.options.download_only:
+        return replace(outcome, downloaded=True)
+    commit = outcome.commit
+    if commit is None:
+        assert planned.layered is not None
+        commit = make_commit(context, planned, planned.layered, packages)
+    made = deploy(context, planned, commit)
+    if operation.purge:
+        give_up(context, planned)
+    return outcome.deployed_as(made)
+
+
+@contextmanager
+def _looking(system: System, title: str, wait: float | None) -> Iterator[Workspace]:
+    if system.writable:
+        with system.locked(title, wait), open_workspace(system) as workspace:
+            yield workspace
+    else:
+        with borrowed_workspace(system) as workspace:
+            yield workspace
