@@ -226,16 +226,16 @@ def summary(figures: Mapping[str, Sequence[float]]) -> dict[str, dict[str, objec
     return {name: {"median": statistics.median(runs), "runs": list(runs)} for name, runs in figures.items()}
 
 
-def table(figures: Mapping[str, Sequence[float]]) -> list[str]:
+def table(figures: Mapping[str, Sequence[float]], targets: Mapping[str, float] = TARGETS) -> list[str]:
     """Lines that say what was found, and how it compares with the targets."""
     form = "{:<28}{:>9}{:>9}{:>9}  {:<9}{}"
     lines = ["", form.format("", "median", "least", "most", "target", "verdict")]
     for name, runs in figures.items():
-        median, limit = statistics.median(runs), TARGETS.get(name)
+        median, limit = statistics.median(runs), targets.get(name)
         target = "" if limit is None else f"<= {limit:g}"
         numbers = (f"{value:.3f}" for value in (median, min(runs), max(runs)))
         lines.append(form.format(name, *numbers, target, verdict(median, limit)).rstrip())
-    lines += [f"{name:<28}not measured" for name in TARGETS if name not in figures]
+    lines += [f"{name:<28}not measured" for name in targets if name not in figures]
     if max(figures.get("other_load", [0.0])) > _NOISE:
         lines.append(f"The machine was busy with other things too (other_load > {_NOISE} CPUs): measure again.")
     return lines

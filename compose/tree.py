@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,6 +19,7 @@ from compose.publish import check_target, publish
 from compose.report import Outcome, transaction, write_documents, write_lockfile
 from compose.versioning import next_version
 from compose.workspace import Workspace, open_workspace
+from rpmtree.collector import without_collector
 from rpmtree.errors import ConfigError, Place, ToolError
 from rpmtree.files import Root
 from rpmtree.finish.steps import COMPOSE_STEPS, finish_root
@@ -59,16 +58,6 @@ def compose_tree(options: TreeOptions, loaded: LoadedTreefile, basearch: str, re
         raise ToolError("composing needs root: owners, file capabilities and mounts", hint="run it with sudo")
     with without_collector():
         return _compose(options, loaded, basearch, reporter)
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Leave values that refer to each other alone: a compose makes a million that don't, and looking costs 5 %."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporter: Reporter) -> Outcome:

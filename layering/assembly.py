@@ -66,6 +66,7 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
             parent=base.checksum,
             timestamp=epoch,
             reporter=context.reporter,
+            few=True,
         )
     return committed.checksum.hex()
 
@@ -100,6 +101,8 @@ def _nearest(context: Context, base: Base) -> Checkout | None:
     if not there:
         return None
     found = min(there, key=distance)
+    if distance(found) == 0:
+        return Checkout(found.path, base.root)
     return Checkout(found.path, read_root(store, store.commit(bytes.fromhex(found.checksum))))
 
 

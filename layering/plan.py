@@ -21,9 +21,15 @@ from rpmtree.rpm.request import FileRole, LocalFile, PackageRequest
 
 def base_packages(base: Base, specs: Iterable[str]) -> BasePackages:
     """What requests are compared with; of `specs` those that are paths are looked up."""
-    paths = {spec for spec in specs if spec.startswith("/")}
-    owners = {file.path: package.nevra for package in base.packages for file in package.files if file.path in paths}
-    return BasePackages(base.provides, owners if paths else {})
+    paths = [spec for spec in specs if spec.startswith("/")]
+    owners = {
+        file.path: package.nevra
+        for path in paths
+        for package in base.packages
+        for file in package.files_below(path)
+        if file.path == path
+    }
+    return BasePackages(base.provides, owners)
 
 
 def package_request(

@@ -19,6 +19,7 @@ from layering.outcome import Outcome, outcome_of
 from layering.planning import make_plan
 from layering.system import System
 from layering.workspace import Workspace, borrowed_workspace, open_workspace
+from rpmtree.collector import without_collector
 from rpmtree.errors import StoreError
 from rpmtree.progress import Reporter
 from rpmtree.root.base import read_base
@@ -33,7 +34,7 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
 
     if operation.options.dry_run:
         return look(system, operation, wait, reporter)
-    with system.locked(operation.title, wait):
+    with without_collector(), system.locked(operation.title, wait):
         before = {found.checksum for found in system.sysroot.deployments()}
         with open_workspace(system) as workspace:
             context = Context(system, system.merge(), workspace, operation.options, reporter)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -153,8 +153,12 @@ def commit(value: Commit) -> bytes:
     return framed(body, ends[::-1])
 
 
-def parse_commit(data: bytes, *, without: Container[str] = ()) -> Commit:
-    """The inverse of `commit`; metadata of the keys in `without` is left out."""
+@lru_cache(maxsize=32)
+def parse_commit(data: bytes, *, without: frozenset[str] = frozenset()) -> Commit:
+    """The inverse of `commit`; metadata of the keys in `without` is left out.
+
+    A command asks for the commits of its few deployments again and again, and a list of packages takes some ms.
+    """
     metadata, parent, _, subject, body, timestamp, tree, meta = parse(_COMMIT, data, big=True)
     return Commit(tree, meta, timestamp, parse_map(metadata, without=without, big=True), parent, subject, body)
 

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import struct
-from collections.abc import Container
+from collections.abc import Iterable
 from configparser import ConfigParser
 from configparser import Error as IniError
 from contextlib import suppress
@@ -48,7 +48,7 @@ class Repository:
         """The raw checksum at which a branch of a remote, or a local one, was last seen; None if it was not."""
         return read_ref(self.path, branch, remote=remote)
 
-    def commit(self, checksum: bytes, *, without: Container[str] = ()) -> Commit:
+    def commit(self, checksum: bytes, *, without: Iterable[str] = ()) -> Commit:
         """A commit, read; metadata of the keys in `without` is left out. Raises StoreError."""
         path = self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit"
         try:
@@ -60,7 +60,7 @@ class Repository:
                 f"{self.path}: the commit {checksum.hex()} is damaged",
                 hint="`ostree fsck` finds what else is; without the branch, the next compose starts anew",
             )
-        return parse_commit(data, without=without)
+        return parse_commit(data, without=frozenset(without))
 
     def read_file(self, checksum: bytes, path: str) -> bytes | None:
         """The content of a file in a commit; None if there is none. Raises StoreError."""

@@ -24,6 +24,7 @@ from rpmtree.ostree.objects import Commit, FileMeta, Kind
 
 _CHUNK = 1 << 20
 _STAGING = "strata-staging-"
+_FEW = "few"
 #: The order in which objects get their names: nothing is named before what it refers to.
 _ORDER = tuple(f".{kind.value}" for kind in (Kind.FILE, Kind.DIRMETA, Kind.DIRTREE, Kind.COMMIT))
 
@@ -68,11 +69,13 @@ class Staging:
     """Objects written beside a store; `publish` makes them durable, then gives them their names.
 
     Several processes may fill one staging directory; the one that made it publishes or discards it.
-    Like a store it has up to 256 directories: in one large one each new file costs twice as much (ext4).
+    Like a store it has up to 256 directories, since in one large one each new file costs twice as much (ext4);
+    `few` objects are better off in a single one.
     """
 
-    def __init__(self, store: Store, directory: Path | None = None) -> None:
+    def __init__(self, store: Store, directory: Path | None = None, *, few: bool = False) -> None:
         self.store = store
+        self._few = few
         self._made = directory is None
         self.directory = directory or store.path / "tmp" / f"{_STAGING}{secrets.token_hex(8)}"
         self._prefix = f"{self.directory}/"
@@ -130,7 +133,7 @@ class Staging:
 
         self._create_file(temporary, pieces(), meta)
         checksum = digest.digest()
-        os.rename(self._prefix + temporary, self._place(_name(Kind.FILE, checksum)))
+        os.rename(self._place(temporary), self._place(_name(Kind.FILE, checksum)))
         return checksum
 
     def adopt(self, meta: FileMeta, source: str) -> bytes:
@@ -156,7 +159,7 @@ class Staging:
         """The bytes of a regular file that is staged or stored. Raises StoreError."""
         name = _name(Kind.FILE, checksum)
         try:
-            staged = f"{self._prefix}{name}"
+            staged = self._place(name)
             return os.lstat(staged if os.path.lexists(staged) else self.store.object_path(Kind.FILE, checksum)).st_size
         except OSError as error:
             raise _store_error(self.store.path, error) from error
@@ -188,15 +191,16 @@ class Staging:
 
     def _place(self, name: str) -> str:
         """The path of a staged object, whose directory is there."""
-        fan = name[:2]
+        fan = _FEW if self._few else name[:2]
         if fan not in self._fans:
             with suppress(FileExistsError):
                 os.mkdir(self._prefix + fan)
             self._fans.add(fan)
-        return self._prefix + name
+        return f"{self._prefix}{fan}/{name[:2]}{name[3:]}" if self._few else self._prefix + name
 
     def _rename(self, name: str) -> None:
-        target = f"{self.store.path}/objects/{name}"
+        fan, _, rest = name.partition("/")
+        target = f"{self.store.path}/objects/{f'{rest[:2]}/{rest[2:]}' if fan == _FEW else name}"
         try:
             os.rename(self._prefix + name, target)
         except FileNotFoundError:

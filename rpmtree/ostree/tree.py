@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rpmtree.ostree import objects
@@ -21,12 +21,15 @@ class Directory:
     putting it together means changing it.
     """
 
-    __slots__ = ("dirs", "files", "meta")
+    __slots__ = ("_copied_from", "_stored", "dirs", "files", "meta")
 
     def __init__(self, meta: bytes = DEFAULT_META) -> None:
         self.meta = meta
         self.files: dict[str, bytes] = {}
         self.dirs: dict[str, Directory] = {}
+        #: The checksums of the objects that it was loaded from, or that what it is a copy of was.
+        self._stored: tuple[bytes, bytes] | None = None
+        self._copied_from: Directory | None = None
 
     def directory(self, path: str) -> Directory | None:
         """The directory at `path` (no leading slash; empty is this one), without following links."""
@@ -48,11 +51,25 @@ class Directory:
         return found
 
     def copy(self) -> Directory:
-        """The same tree, which can be changed without changing this one."""
+        """The same tree, which can be changed without changing this one. This one is not to be changed from then on."""
         twin = Directory(self.meta)
+        twin._copied_from = self
         twin.files = dict(self.files)
         twin.dirs = {name: below.copy() for name, below in self.dirs.items()}
         return twin
+
+    def forget(self) -> None:
+        """Be a tree of its own: to be called on one that was loaded and is then changed."""
+        self._stored = None
+
+    def unchanged(self, below: Mapping[str, tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
+        """Its checksums, if it is a copy of what was loaded and holds the same; its directories are `below`."""
+        first = self._copied_from
+        if first is None or first._stored is None or first.meta != self.meta or first.files != self.files:
+            return None
+        if first.dirs.keys() != below.keys():
+            return None
+        return first._stored if all(first.dirs[name]._stored == sums for name, sums in below.items()) else None
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Directory]]:
         """Each directory from here on with its path, sorted, parents first."""
@@ -119,6 +136,7 @@ def load(store: Store, tree: bytes, meta: bytes, *, whole: bool = True) -> Direc
         if meta not in metas:
             metas[meta] = store.read(Kind.DIRMETA, meta)
         found = Directory(metas[meta])
+        found._stored = tree, meta
         found.files, below = objects.parse_dirtree(store.read(Kind.DIRTREE, tree))
         found.dirs = {
             name: load_one(*checksums)
@@ -147,6 +165,10 @@ def write(staging: Staging, directory: Directory) -> Written:
 
     def write_one(directory: Directory) -> tuple[bytes, bytes]:
         below = {name: write_one(found) for name, found in directory.dirs.items()}
+        if (known := directory.unchanged(below)) is not None:
+            dirtrees.add(known[0])
+            metas.setdefault(directory.meta, known[1])
+            return known
         tree = staging.add_metadata(Kind.DIRTREE, objects.dirtree(directory.files, below))
         dirtrees.add(tree)
         if directory.meta not in metas:

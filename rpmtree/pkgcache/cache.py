@@ -22,10 +22,14 @@ from rpmtree.ostree.objects import Commit, Kind
 from rpmtree.ostree.refs import read_ref, write_refs
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
-from rpmtree.pkgcache.importer import IMPORT_VERSION, Job
+from rpmtree.pkgcache.importer import IMPORT_VERSION, Job, import_checked
 from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.progress import Reporter
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.signatures import Verifier
+
+#: So few packages, of so many bytes together, are imported in less time than it takes to start processes for them.
+_FEW, _FEW_BYTES = 8, 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,12 @@ class PackageCache:
         """Import RPM files, and make them durable. All or none: raises what the first bad one raises."""
         if not jobs:
             return []
-        with Staging(self.store) as staging:
-            checksums = _import_all(self.store, staging, jobs, reporter)
+        few = len(jobs) <= _FEW and sum(wanted.size for wanted, _ in jobs) <= _FEW_BYTES
+        with Staging(self.store, few=few) as staging:
+            if few:
+                checksums = [_import_here(staging, *job) for job in jobs]
+            else:
+                checksums = _import_all(self.store, staging, jobs, reporter)
             staging.publish()
         write_refs(
             self.store.path,
@@ -132,6 +140,15 @@ class PackageCache:
             CachedPackage(wanted.nevra, checksum, self.store.commit(checksum))
             for (wanted, _), checksum in zip(jobs, checksums, strict=True)
         ]
+
+
+def _import_here(staging: Staging, wanted: Wanted, path: Path) -> bytes:
+    """Import one package in this process; gives its commit's checksum."""
+    return import_checked(_job(wanted, path), Verifier(wanted.keys if wanted.gpgcheck else ()), staging)
+
+
+def _job(wanted: Wanted, path: Path) -> Job:
+    return Job(str(path), wanted.nevra, wanted.checksum, wanted.gpgcheck, wanted.key_set)
 
 
 def _import_all(store: Store, staging: Staging, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[bytes]:
@@ -175,9 +192,8 @@ class _Worker:
 
     def give(self, number: int, jobs: Sequence[tuple[Wanted, Path]]) -> None:
         wanted, path = jobs[number]
-        job = Job(str(path), wanted.nevra, wanted.checksum, wanted.gpgcheck, wanted.key_set)
         self.job = number
-        self._send({**asdict(job), "nevra": astuple(wanted.nevra)})
+        self._send({**asdict(_job(wanted, path)), "nevra": astuple(wanted.nevra)})
 
     def take(self, jobs: Sequence[tuple[Wanted, Path]]) -> bytes:
         assert self.process.stdout

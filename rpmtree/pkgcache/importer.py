@@ -12,10 +12,11 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rpmtree.errors import FetchError
+from rpmtree.errors import FetchError, StoreError
 from rpmtree.ostree import objects, tree
 from rpmtree.ostree.objects import FileMeta
 from rpmtree.ostree.store import Staging
@@ -90,6 +91,14 @@ def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
     return staging.add_metadata(objects.Kind.COMMIT, objects.commit(value))
 
 
+def import_checked(job: Job, verifier: Verifier, staging: Staging) -> bytes:
+    """As `import_rpm`; a failure to read or write is a StoreError that names the package."""
+    try:
+        return import_rpm(job, verifier, staging)
+    except OSError as error:
+        raise StoreError(f"{job.nevra}: {error}") from error
+
+
 def _read_header(header: Any, name: str) -> Package:
     """The header as a value. Read whole, so that nothing in it comes as a surprise later. Raises FetchError."""
     try:
@@ -110,7 +119,7 @@ def _whole_file(job: Job, lead: bytes) -> tuple[Any, str] | None:
     return (hashlib.new(kind, lead), expected) if expected else None
 
 
-def _placed(unpacking: _Unpacking, files: tuple[File, ...]) -> dict[bytes, tuple[File, str | None, int]]:
+def _placed(unpacking: _Unpacking, files: Sequence[File]) -> dict[bytes, tuple[File, str | None, int]]:
     """The files that the payload must hold, by name: the file, its place (None: nowhere), its index."""
     expected: dict[bytes, tuple[File, str | None, int]] = {}
     for index, file in enumerate(files):

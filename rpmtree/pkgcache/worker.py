@@ -15,7 +15,7 @@ from typing import Any
 
 from rpmtree.errors import ToolError
 from rpmtree.ostree.store import Staging, Store
-from rpmtree.pkgcache.importer import Job, import_rpm
+from rpmtree.pkgcache.importer import Job, import_checked
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.signatures import Verifier
 
@@ -36,9 +36,7 @@ def main() -> None:
 def _answer(raw: dict[str, Any], verifiers: dict[str, Verifier], staging: Staging) -> dict[str, str]:
     job = Job(raw["path"], Nevra(*raw["nevra"]), raw["checksum"], raw["gpgcheck"], raw["keys"])
     try:
-        return {"commit": import_rpm(job, verifiers[job.keys], staging).hex()}
-    except OSError as error:
-        return {"error": "StoreError", "message": f"{job.nevra}: {error}", "hint": ""}
+        return {"commit": import_checked(job, verifiers[job.keys], staging).hex()}
     except ToolError as error:
         return {"error": type(error).__name__, "message": error.message, "hint": error.hint or ""}
 

@@ -18,7 +18,7 @@ from rpmtree.root.rpmdb import HOME, SYSIMAGE
 from rpmtree.root.spec import OptUsrLocal
 from rpmtree.rpm.database import DATABASE_FILE, read_records
 from rpmtree.rpm.nevra import Nevra
-from rpmtree.rpm.package import Package, from_header, provides_of
+from rpmtree.rpm.package import Package, installed_from_header, provides_of
 from rpmtree.rpm.signatures import read_header_blob
 
 _STATE_OVERLAY = "usr/lib/systemd/system/local-fs.target.requires/ostree-state-overlay@usr-local.service"
@@ -116,7 +116,7 @@ def read_base(store: Store, checksum: bytes, *, whole: bool = True) -> Base:
     packages, numbers, provides = [], {}, {}
     for record in read_records(database):
         header = read_header_blob(record.header)
-        package = from_header(header)
+        package = installed_from_header(header, record.header)
         packages.append(package)
         numbers[package.nevra] = record.number
         provides[package.nevra] = provides_of(header)
@@ -129,6 +129,8 @@ def read_root(store: Store, commit: Commit, *, whole: bool = True) -> Directory:
     usr = root.dirs.get("usr")
     if usr is not None and "etc" in usr.dirs:
         root.dirs["etc"] = usr.dirs.pop("etc")
+        usr.forget()
+        root.forget()
     return root
 
 

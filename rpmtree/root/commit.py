@@ -46,13 +46,15 @@ def commit_root(
     parent: bytes | None,
     timestamp: int,
     reporter: Reporter,
+    few: bool = False,
 ) -> CommittedRoot:
     """Commit a root whose overlay is unmounted; /etc goes to /usr/etc. Raises StoreError, ToolError.
 
     To `metadata` the package list and sizes are added and, if `bootable`, the kernel's version (ostree.linux).
+    `few`: the root differs little from what is stored.
     """
     dropped: list[str] = []
-    with Staging(store) as staging:
+    with Staging(store, few=few) as staging:
         root = apply_upper(staging, assembled.base, str(assembled.upper), dropped.append)
         _move_etc(root)
         written = tree.write(staging, root)
@@ -84,8 +86,7 @@ def _move_etc(root: Directory) -> None:
 def _sizes(assembled: AssembledRoot) -> dict[str, Variant]:
     """How much room a machine needs for each package, known before anything of the content is fetched."""
     packages = sorted(assembled.packages, key=lambda package: package.nevra)
-    sizes = [sum(file.size for file in package.files if not file.is_dir) for package in packages]
-    return {PACKAGE_SIZES: Variant("at", sizes)}
+    return {PACKAGE_SIZES: Variant("at", [package.size for package in packages])}
 
 
 def _kernel(staging: Staging, root: Directory) -> dict[str, Variant]:

@@ -208,8 +208,7 @@ def _with_files(owner: Package, trigger: Trigger, packages: Sequence[Package]) -
         file.path
         for condition in trigger.conditions
         for package in packages
-        for file in package.files
-        if file.path.startswith(condition.name)
+        for file in package.files_below(condition.name)
     )
     if paths:
         yield ScriptRun(owner, trigger.script, _FILES, paths)

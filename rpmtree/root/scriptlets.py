@@ -264,7 +264,7 @@ def wants_sysusers(packages: Sequence[Package], base: Sequence[Package] = ()) ->
     rpm = next((package.nevra for package in (*packages, *base) if package.name == "rpm"), None)
     if rpm is None or compare_evr(Evr(0, rpm.version, None), _RPM_WITH_SYSUSERS) < 0:
         return False
-    return any(file.path.startswith("/usr/lib/sysusers.d/") for package in packages for file in package.files)
+    return any(package.files_below("/usr/lib/sysusers.d/") for package in packages)
 
 
 def _prefix_variables(package: Package) -> dict[str, str]:

@@ -48,8 +48,7 @@ class VarScratch:
         self._base = f"{path}/"
         for name, mode in _BASE.items():
             self.root.mkdir(name, mode)
-        owned = {file.path: file.mode for package in packages for file in package.files
-                 if file.is_dir and file.path.startswith("/var/")}  # fmt: skip
+        owned = {file.path: file.mode for package in packages for file in package.files_below("/var/") if file.is_dir}
         for name, mode in sorted(owned.items()):
             self._own(name.removeprefix("/var/"), stat.S_IMODE(mode))
         for name, target in _LINKS.items():

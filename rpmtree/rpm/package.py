@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from rpmtree.rpm.nevra import Nevra
 
@@ -94,16 +95,60 @@ class Package:
     header: bytes
     build_time: int
     source_rpm: str
-    files: tuple[File, ...]
+    files: Sequence[File]
     scriptlets: tuple[Scriptlet, ...]
     triggers: tuple[Trigger, ...]
     #: RPMTAG_INSTPREFIXES; relocatable packages see it as RPM_INSTALL_PREFIXn.
     prefixes: tuple[str, ...] = ()
+    #: Bytes of all files.
+    size: int = 0
 
     @property
     def name(self) -> str:
         """The package's name."""
         return self.nevra.name
+
+    def files_below(self, prefix: str) -> Sequence[File]:
+        """The files whose paths begin with `prefix`."""
+        if isinstance(self.files, LazyFiles):
+            return self.files.below(prefix)
+        return [file for file in self.files if file.path.startswith(prefix)]
+
+
+class LazyFiles(Sequence[File]):
+    """The files of an `rpm.hdr`, read when they are first looked at: of an installed package most never are."""
+
+    __slots__ = ("_files", "_header")
+
+    def __init__(self, header: Any) -> None:
+        self._header = header
+        self._files: tuple[File, ...] | None = None
+
+    def _all(self) -> tuple[File, ...]:
+        if self._files is None:
+            self._files = files_of(self._header)
+        return self._files
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __iter__(self) -> Iterator[File]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> File: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[File]: ...
+    def __getitem__(self, index: int | slice) -> File | Sequence[File]:
+        return self._all()[index]
+
+    def below(self, prefix: str) -> Sequence[File]:
+        """The files whose paths begin with `prefix`; without a directory that fits, none is read."""
+        if self._files is None:
+            names = (_text(name) for name in self._header["DIRNAMES"])
+            if not any(name.startswith(prefix) or prefix.startswith(name) for name in names):
+                return ()
+        return [file for file in self._all() if file.path.startswith(prefix)]
 
 
 _SCRIPTS = {
@@ -140,10 +185,33 @@ def from_header(header: Any) -> Package:
         build_time=header["BUILDTIME"] or 0,
         source_rpm=_text(header["SOURCERPM"]),
         files=files_of(header),
+        size=size_of(header),
         scriptlets=scriptlets_of(header),
         triggers=triggers_of(header),
         prefixes=tuple(_text(prefix) for prefix in header["INSTPREFIXES"]),
     )
+
+
+def installed_from_header(header: Any, blob: bytes) -> Package:
+    """Read the `rpm.hdr` of a package that is installed, of which `blob` is what unload() gives.
+
+    Its own scripts, which have run, are left out; its files are read when they are looked at.
+    """
+    return Package(
+        nevra=nevra_of(header),
+        header=blob,
+        build_time=header["BUILDTIME"] or 0,
+        source_rpm=_text(header["SOURCERPM"]),
+        files=LazyFiles(header),
+        size=size_of(header),
+        scriptlets=(),
+        triggers=triggers_of(header),
+    )
+
+
+def size_of(header: Any) -> int:
+    """The bytes of an `rpm.hdr`'s files (RPMTAG_SIZE)."""
+    return int(header["LONGSIZE"] or header["SIZE"] or 0)
 
 
 def nevra_of(header: Any) -> Nevra:

@@ -289,6 +289,7 @@ def test_a_worker_that_dies_with_many_words_is_heard(
     talker = "import sys; sys.stdin.readline(); sys.stderr.write('word ' * 50_000 + 'the last'); sys.exit(1)"
     real = command.spawn
     monkeypatch.setattr(command, "spawn", lambda argv, **said: real([argv[0], "-c", talker], **said))
+    monkeypatch.setattr("rpmtree.pkgcache.cache._FEW", 0)  # or it is imported without a worker
     with pytest.raises(StoreError, match="foo") as error:
         cache.add([built(tmp_path, rpm("foo", files={"/usr/x": "x"}))], Reporter())
     assert (error.value.detail or "").endswith("the last")
