@@ -52,9 +52,11 @@ class PackageSack:
         solv = cachedir / ("with-files" if any("filelists" in m.files for m in metadata) else "plain")
         with _durable(solv):
             self._fill(solv)
-        if request.base is not None:
-            load_installed(self.sack, request.base)
-        self._add_files()
+            if request.base is not None:
+                load_installed(self.sack, request.base)
+            self._add_files()
+            # With the first question libsolv looks for the files that packages need, and writes its cache again.
+            len(self.query(provides="nothing"))
         self._keep_out()
 
     def query(self, **filters: Any) -> Any:

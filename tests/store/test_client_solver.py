@@ -523,3 +523,16 @@ def test_a_refresh_asks_at_once(tmp_path: Path, base: Path, site: Site) -> None:
     assert asked(refresh=False) == 0
     assert asked(refresh=True) == 1
     assert asked(refresh=True, offline=True) == 0
+
+
+def test_what_libsolv_keeps_is_used_again(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    """libsolv writes its cache twice; what is noted of it has to be the second."""
+
+    def kept() -> list[tuple[str, int]]:
+        return sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "solv").rglob("*.solv*"))
+
+    expected = solve(tmp_path, base, repos, "app", "needs-deep")
+    first = kept()
+    assert first
+    assert solve(tmp_path, base, repos, "app", "needs-deep") == expected
+    assert kept() == first
