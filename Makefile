@@ -31,8 +31,9 @@ check: setup ## lint, types, architecture, unit tests: under a minute
 test: setup distro check ## all tests
 	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py
 
-bench: distro ## measure against dnf and ostree; figures go to build/bench.json
+bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose
+	$(python) -m benchmarks.solve
 
 clean-room: ## setup, demo and test on a fresh clone in a clean Debian root, with their times
 	scripts/clean-room

@@ -51,9 +51,10 @@ def _replaced(request: PackageRequest, solution: Solution) -> Iterator[str]:
 
 def _came(base: Collection[Nevra], solution: Solution) -> Iterator[str]:
     gone = {*solution.removed, *(old for _, old in solution.replaced)}
-    stays = {(one.name, one.arch) for one in set(base) - gone}
+    present = set(base)
+    stays = {(one.name, one.arch) for one in present - gone}
     for package in solution.packages:
-        if package.nevra in base:
+        if package.nevra in present:
             yield f"{package.nevra} of the base would be installed again"
         elif (package.nevra.name, package.nevra.arch) in stays:
             yield f"{package.nevra} would come beside another build of the base"

@@ -86,7 +86,8 @@ class PackageSack:
         return Kept("an exclusion")
 
     def exclude(self, query: Any, why: Callable[[Any], Kept]) -> None:
-        """Keep the packages of `query` out; `why` is asked about one of them."""
+        """Keep the packages of `query` out, but for the base's; `why` is asked about one of them."""
+        query = query.available()
         if query:
             self._excluded.append((query, why))
             self.sack.add_excludes(query)
@@ -113,7 +114,7 @@ class PackageSack:
             self.sack = hawkey.Sack(
                 cachedir=str(solv),
                 arch=self._request.basearch,
-                rootdir=str(self._request.base or solv / "no-root"),
+                rootdir=str((self._request.base or solv / "no-root").absolute()),
                 logfile=str(solv / "hawkey.log"),
             )
         except hawkey.Exception as error:
@@ -204,7 +205,7 @@ class PackageSack:
 
     def _exclude(self, query: Any, reason: str) -> None:
         if query:
-            self._unwanted.append(query)
+            self._unwanted.append(query.available())
             self.exclude(query, lambda package: Kept(reason))
 
 

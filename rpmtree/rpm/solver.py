@@ -142,7 +142,8 @@ class PackageSource:
 
     def _other_builds(self) -> list[Any]:
         """What has the name of a kept build, where that is to be had, and is another build."""
-        wanted = set(self._request.kept)
+        given = {f.nevra.name for f in self._request.files if f.role in (FileRole.INSTALL, FileRole.REPLACE)}
+        wanted = {one for one in self._request.kept if one.name not in given}
         same = list(self._packages.query(name=sorted({one.name for one in wanted})).available()) if wanted else []
         there = {package.name for package in same if nevra_of(package) in wanted}
         return [package for package in same if package.name in there and nevra_of(package) not in wanted]
@@ -161,7 +162,7 @@ class PackageSource:
         solution = Solution(
             packages=tuple(sorted(map(self._solved, chosen), key=lambda package: package.nevra)),
             repos=self.repos,
-            advisories=advisories_of(chosen),
+            advisories=advisories_of(self._packages, chosen),
             removed=tuple(sorted(set(gone) - {old for _, old in replaced})),
             replaced=tuple(sorted(replaced)),
             dead=self.dead,

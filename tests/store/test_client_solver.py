@@ -163,6 +163,7 @@ ANSWERS: dict[str, tuple[list[str], dict[str, Any], list[str], list[str], list[t
         ["with-extra"], {"kept": (text("extra-1-1.noarch"),)}, ["extra-1-1.noarch", "with-extra-1.0-1.noarch"], [], []),
     "a kept build that nobody has": (["extra"], {"kept": (text("extra-7-1.noarch"),)}, ["extra-2-1.noarch"], [], []),
     "a kept build that doesn't fit": (["app"], {"kept": (text("app-2-1.noarch"),)}, ["app-1-1.noarch"], [], []),
+    "excluded, and in the base": (["app"], {"excludes": ("lib",)}, ["app-1-1.noarch"], [], []),
     "a kept build that isn't asked for": (
         ["extra = 2"], {"kept": (text("extra-1-1.noarch"),)}, ["extra-2-1.noarch"], [], []),
 }  # fmt: skip
@@ -276,6 +277,22 @@ def test_all_that_is_in_the_way_is_said(tmp_path: Path, base: Path, repos: tuple
     assert len(problems) == len(expected), problems
     for words in expected:
         assert any(all(word in line for word in words) for line in problems), (words, problems)
+
+
+def test_what_is_given_comes_before_what_was_kept(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    kept = (text("extra-1-1.noarch"), text("app-1-1.noarch"))
+    mine = given(tmp_path / "files", rpm("extra", version="5"), FileRole.INSTALL)
+    solution = solve(tmp_path / "cache", base, repos, "app", files=(mine,), kept=kept)
+    assert came(solution) == ["app-1-1.noarch", "extra-5-1.noarch"]
+
+
+@pytest.mark.parametrize(("build", "taken"), [("1", "1"), ("1.5", "1.5"), ("2", "2"), ("9", "2")])
+def test_what_follows_stays_at_a_kept_build(
+    tmp_path: Path, base: Path, repos: tuple[Repo, ...], build: str, taken: str
+) -> None:
+    kept = (text(f"extra-{build}-1.noarch"),)
+    mine = given(tmp_path / "files", rpm("extra", version="1" if build == "1" else "1.5"), FileRole.FOLLOW)
+    assert came(solve(tmp_path / "cache", base, repos, files=(mine,), kept=kept)) == [f"extra-{taken}-1.noarch"]
 
 
 def test_an_older_build_that_fits_is_warned_of(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
@@ -526,7 +543,7 @@ def test_a_refresh_asks_at_once(tmp_path: Path, base: Path, site: Site) -> None:
 
 
 def test_what_libsolv_keeps_is_used_again(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
-    """libsolv writes its cache twice; what is noted of it has to be the second."""
+    """Libsolv writes its cache twice; what is noted of it has to be the second."""
 
     def kept() -> list[tuple[str, int]]:
         return sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "solv").rglob("*.solv*"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from rpmtree.rpm.problems import explain, kept_out, missing
+from rpmtree.rpm.problems import already_there, explain, kept_out, missing, not_in_base, nothing_to_replace
 
 CASES = {
     "nothing provides": (
@@ -28,6 +28,51 @@ def test_a_problem_is_one_line_with_a_way_out(case: str) -> None:
     assert arrow
     assert advice
     assert all(name in problem for name in named)
+
+
+#: The base has a and b. Rules → names in the problem, names in the advice.
+BASE_CASES = {
+    "locked": (
+        ["package p-2-1.x requires a = 2, but none of the providers can be installed", "conflicting requests",
+         "package a-2-1.x is filtered out by exclude filtering",
+         "package a-2-1.y is filtered out by exclude filtering"],
+        ["p-2-1.x requires a = 2", "a-2-1.x and a-2-1.y", "the moon"], ["fly there"]),
+    "needed by the base": (
+        ["a-1-1.y has inferior architecture",
+         "package b-1-1.x requires a, but none of the providers can be installed",
+         "problem with installed package b-1-1.x",
+         "package a-2-1.x is filtered out by exclude filtering"],
+        ["b-1-1.x of the base requires a"], ["override remove b"]),
+    "conflict with the base": (
+        ["package e-1-1.x conflicts with a provided by a-1-1.x", "problem with installed package a-1-1.x"],
+        ["e-1-1.x", "a-1-1.x of the base"], ["override remove a", "e-1-1.x"]),
+    "the base conflicts": (
+        ["package a-1-1.x conflicts with e provided by e-1-1.x"], ["a-1-1.x of the base", "e-1-1.x"],
+        ["override remove a", "e-1-1.x"]),
+    "obsoletes": (
+        ["package n-1-1.x obsoletes a < 9 provided by a-1-1.x"], ["n-1-1.x", "a-1-1.x of the base"],
+        ["override remove a"]),
+    "two builds": (
+        ["cannot install both a-1-1.x from @System and a-2-1.x from @commandline"], ["a-1-1.x of the base"],
+        ["override remove a"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BASE_CASES)
+def test_a_problem_is_in_terms_of_the_base(case: str) -> None:
+    rules, said, advised = BASE_CASES[case]
+    names = {"a-1-1.x": "a", "b-1-1.x": "b"}
+    line = explain(rules, lambda package: "the moon", unblock=lambda package: "fly there", base=names.get)
+    assert not any(word in line for word in ("filtering", "inferior", "problem with", "conflicting requests"))
+    problem, _, advice = line.partition(" → ")
+    assert all(word in problem for word in said), line
+    assert all(word in advice for word in advised), line
+
+
+def test_overrides_without_effect_are_named() -> None:
+    for line in (not_in_base("vim", "removed"), nothing_to_replace("vim-1-1.x", "updates"), already_there("vim-1-1.x")):
+        assert "vim" in line
+        assert " → " in line
 
 
 def test_a_problem_without_a_reason_is_still_one() -> None:
