@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import rpmfile
+from benchmarks.bigrepo import make_big, packages
 from benchmarks.compose import TARGETS, summary, table, verdict
 from benchmarks.measure import BenchmarkError, accounting, parse_peak, parse_usage
 from benchmarks.subject import Rpm, choose
+from rpmtree.errors import Place
+from rpmtree.rpm.repos import Repo
+from rpmtree.rpm.request import PackageRequest
+from rpmtree.rpm.solver import open_source
 from tests.support.openpgp import Key
 from tests.support.rpms import file, rpm
 from tests.support.rpmvalues import Package
@@ -140,3 +145,23 @@ def test_the_changed_package_is_small_and_not_required_by_its_build(tmp_path: Pa
     assert (chosen.name, changed) == ("loose", "/usr/share/y")
     with pytest.raises(BenchmarkError):
         choose([found for found in rpms if found.name in ("pinned", "needs-it", "docs")])
+
+
+def test_a_big_repository_is_the_same_each_time(tmp_path: Path) -> None:
+    def content(name: str, count: int) -> dict[str, bytes]:
+        repodata = make_big(tmp_path / name, count) / "repodata"
+        return {path.name: path.read_bytes() for path in repodata.iterdir()}
+
+    first = content("a", 400)
+    assert sorted(first) == ["filelists.xml.gz", "primary.xml.gz", "repomd.xml"]
+    assert content("b", 400) == first
+    assert content("c", 401) != first
+
+
+def test_a_big_repository_can_be_solved(tmp_path: Path) -> None:
+    where = make_big(tmp_path / "r", 400)
+    repo = Repo("r", "r", Place("x.repo", 1), baseurl=(f"file://{where}",), gpgcheck=False)
+    last = packages(400)[-1]
+    with open_source(PackageRequest((repo,), (last.name,), "x86_64"), tmp_path / "cache") as source:
+        assert last.name in {package.nevra.name for package in source.solve().packages}
+        assert source.search([last.name])
