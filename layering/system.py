@@ -65,11 +65,18 @@ class System:
         return next((seen for seen in self.deployments() if seen.deployment.booted), None)
 
     def merge(self) -> Seen:
-        """What the next deployment starts from: the pending one, else the one that runs. Raises StoreError."""
-        found = self.sysroot.merge_deployment(self.osname)
+        """What the next deployment starts from, with origin and kernel arguments: what boots next of our stateroot.
+
+        Raises StoreError where nothing is deployed.
+        """
+        found = next(iter(self.ours()), None)
         if found is None:
             raise StoreError(f"nothing is deployed of {self.osname} in {self.path}", hint="deploy a commit first")
-        return see(found)
+        return found
+
+    def etc(self) -> Deployment | None:
+        """The deployment whose /etc the next one starts from: the one that runs, even where another waits."""
+        return self.sysroot.merge_deployment(self.osname)
 
     def at(self, index: int | None) -> Seen:
         """The deployment at `index` of all; None: the one that runs, else our first. Raises UsageError, StoreError."""
@@ -79,10 +86,7 @@ class System:
                 hint = f"there are 0 to {len(present) - 1}" if present else "nothing is deployed"
                 raise UsageError(f"there is no deployment {index}", hint=hint)
             return present[index]
-        found = next((seen for seen in present if seen.deployment.booted), None) or next(iter(self.ours()), None)
-        if found is None:
-            raise StoreError(f"nothing is deployed of {self.osname} in {self.path}", hint="deploy a commit first")
-        return found
+        return next((seen for seen in present if seen.deployment.booted), None) or self.merge()
 
     @property
     def metadata_cache(self) -> Path:

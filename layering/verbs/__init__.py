@@ -6,7 +6,10 @@ They are all loaded for every command, so what an action stands on is imported i
 
 from __future__ import annotations
 
-from layering.verbs import bases, deployments, packages, repositories, status
+from layering.verbs import bases, deployments, kargs, packages, remote, repositories, status, transactions
 
 #: In the order of the help.
-GROUPS = (status.add, packages.add, bases.add, deployments.add, repositories.add)
+GROUPS = (
+    *(status.add, packages.add, bases.add, deployments.add, kargs.add, transactions.add),
+    *(repositories.add, remote.add),
+)

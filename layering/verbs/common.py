@@ -29,13 +29,16 @@ class VerbParser(Parser):
         return super().parse_known_args([*whole, *words[end:]], namespace)
 
 
-def add_verb(verbs: Verbs, name: str, action: Action, text: str, *, changes: bool = True, **more: Any) -> VerbParser:
+def add_verb(
+    verbs: Verbs, name: str, action: Action, text: str, *, changes: bool = True, group: str = "", **more: Any
+) -> VerbParser:
     """Add a verb that works on a system; `text` is its help. `changes`: it takes the sysroot's lock.
 
-    `args.title` is what whoever has to wait for it is told. `more` goes to argparse.
+    `group` is the word before it, where it has two. `args.title` is what whoever has to wait for it is told.
+    `more` goes to argparse.
     """
     parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", **more)
-    parser.set_defaults(action=action, title=f"layer {name}")
+    parser.set_defaults(action=action, title=" ".join(("layer", *group.split(), name)))
     add_system(parser)
     if changes:
         add_wait(parser)
@@ -100,10 +103,16 @@ def reboot(args: argparse.Namespace) -> None:
         command.run(["systemctl", "reboot"])
 
 
-def unchanged(args: argparse.Namespace, app: App, text: str) -> None:
-    """Say that there was nothing to do. Raises NothingToDo where `--unchanged-exit-77` asks for it."""
+def unchanged(args: argparse.Namespace, app: App, text: str, answer: object = None) -> None:
+    """Say that there was nothing to do; `answer` is the whole answer where the user wants JSON.
+
+    Raises NothingToDo where `--unchanged-exit-77` asks for it.
+    """
+    if app.json and answer is not None:
+        app.print_json(answer)
     if getattr(args, "unchanged_exit_77", False):
-        raise NothingToDo(text)
+        error = NothingToDo(text)
+        raise answered(error) if answer is not None else error
     app.reporter.note(text)
 
 

@@ -96,11 +96,13 @@ def _pin(args: argparse.Namespace, app: App) -> None:
         changed = found.pinned != args.pinned
         if changed:
             found = system.sysroot.pin(found, args.pinned)
+    answer = {"id": found.id, "pinned": found.pinned, "changed": changed}
     if not changed:
-        unchanged(args, app, f"{_named(found)} is {'pinned already' if args.pinned else 'not pinned'}")
-    if app.json:
-        app.print_json({"id": found.id, "pinned": found.pinned, "changed": changed})
-    elif changed:
+        text = f"{_named(found)} is {'pinned already' if args.pinned else 'not pinned'}"
+        unchanged(args, app, text, answer)
+    elif app.json:
+        app.print_json(answer)
+    else:
         app.print(f"{'pinned' if args.pinned else 'not pinned any more'}: {_named(found)}")
 
 

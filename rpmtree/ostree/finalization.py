@@ -7,10 +7,11 @@ Paths are libostree's (ostree-sysroot-private.h): in /run, so that a loss of pow
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rpmtree.errors import StoreError
+from rpmtree.errors import StoreError, UsageError
 from rpmtree.files import write_atomically
 
 _RUN = Path("/run/ostree")
@@ -24,9 +25,9 @@ def held_back(run: Path = _RUN) -> bool:
 
 
 def hold_back(held: bool, run: Path = _RUN) -> None:
-    """Say whether shutdown is to leave what is staged as it is. Raises StoreError.
+    """Say whether shutdown is to leave what is staged as it is; called with the sysroot's lock held.
 
-    Called with the sysroot's lock held: before staging where it is to be held back, behind it where it is not.
+    Raises StoreError.
     """
     try:
         if held:
@@ -36,6 +37,28 @@ def hold_back(held: bool, run: Path = _RUN) -> None:
             (run / _HELD_BACK).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{run / _HELD_BACK}: {error.strerror}") from error
+
+
+@contextmanager
+def staging(held: bool, *, running: bool = True, run: Path = _RUN) -> Iterator[None]:
+    """Around staging a deployment: shutdown is to leave it as it is (`held`), or not.
+
+    It is held back from the first moment on; where staging fails, all stays as it was. `running`: whether it is
+    the system that runs, as nothing is staged in another. Raises StoreError, UsageError.
+    """
+    if held and not running:
+        raise UsageError("--lock-finalization: nothing is staged in a system that does not run")
+    before = running and held_back(run)
+    if held and not before:
+        hold_back(True, run)
+    try:
+        yield
+    except BaseException:
+        if held and not before:
+            hold_back(False, run)
+        raise
+    if before and not held:
+        hold_back(False, run)
 
 
 def failure(sysroot: Path) -> str | None:

@@ -44,7 +44,7 @@ class Sysroot:
 
         ostree = libostree()
         where = path or Path("/")
-        if not (where / "ostree" / "repo").is_dir():
+        if not _is_sysroot(where):
             hint = f"make one: ostree admin init-fs {where}" if path else "name one: --sysroot PATH"
             raise StoreError(f"{where} is not an OSTree sysroot", hint=hint)
         sysroot = ostree.Sysroot.new(Gio.File.new_for_path(str(where)))
@@ -88,9 +88,9 @@ class Sysroot:
         return next((found for found in self.deployments() if found.booted), None)
 
     def merge_deployment(self, osname: str) -> Deployment | None:
-        """The deployment whose /etc and kernel arguments a new one of `osname` starts from.
+        """The deployment whose /etc a new one of `osname` starts from.
 
-        The pending one, else the one that runs, else the first (ostree_sysroot_get_merge_deployment).
+        The one that runs, where it is of `osname`, else the first (ostree_sysroot_get_merge_deployment).
         """
         self._reload()
         found = self._sysroot.get_merge_deployment(osname)
@@ -358,6 +358,13 @@ def init_fs(path: Path, *, bootloader: str = "none") -> Sysroot:
             write_atomically(config, f"{text.rstrip()}\n\n[sysroot]\nbootloader={bootloader}\n")
     make_durable(path)
     return Sysroot.open(path)
+
+
+def _is_sysroot(path: Path) -> bool:
+    try:
+        return (path / "ostree" / "repo").is_dir()
+    except PermissionError as error:
+        raise StoreError(f"{error.filename}: {error.strerror}", hint="run this with sudo") from error
 
 
 def _key_file(text: str) -> Any:

@@ -74,3 +74,6 @@ def test_commit_round_trip() -> None:
     generic = (dict(sorted(metadata.items())), value.parent, [], "subject", "body", 77, value.tree, value.meta)
     assert data == serialise("(a{sv}aya(say)sstayay)", generic, big=True)
     assert objects.parse_commit(data) == value
+    first = next(iter(value.metadata), None)
+    rest = {key: found for key, found in value.metadata.items() if key != first}
+    assert objects.parse_commit(data, without={first}).metadata == rest
