@@ -6,10 +6,19 @@ They are all loaded for every command, so what an action stands on is imported i
 
 from __future__ import annotations
 
-from layering.verbs import bases, deployments, kargs, packages, remote, repositories, status, transactions
+from layering.verbs import (
+    bases,
+    db,
+    deployments,
+    kargs,
+    packages,
+    remote,
+    repositories,
+    status,
+    transactions,
+)
 
 #: In the order of the help.
-GROUPS = (
-    *(status.add, packages.add, bases.add, deployments.add, kargs.add, transactions.add),
-    *(repositories.add, remote.add),
+GROUPS = tuple(
+    group.add for group in (status, packages, bases, deployments, kargs, transactions, repositories, db, remote)
 )

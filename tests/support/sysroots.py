@@ -27,13 +27,13 @@ def commit_tree(
     *,
     version: str = "1",
     kernel: str = "6.1",
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
     timestamp: int = 1_700_000_000,
     parent: bytes = b"",
     metadata: Mapping[str, Variant] | None = None,
 ) -> str:
     """Commit a tree that libostree deploys; gives the checksum in hexadecimal."""
-    content = {
+    content: dict[str, str | bytes] = {
         f"usr/lib/modules/{kernel}/vmlinuz": f"kernel {kernel}",
         f"usr/lib/modules/{kernel}/initramfs.img": f"initramfs {kernel}",
         "usr/lib/os-release": f'ID=granite\nVERSION_ID={version}\nPRETTY_NAME="Granite {version}"\n',
@@ -47,7 +47,8 @@ def commit_tree(
     with Staging(store) as staging:
         for path, text in content.items():
             where, _, name = path.rpartition("/")
-            root.make(where).files[name] = staging.add_file(FileMeta(0o100644), text.encode())
+            data = text.encode() if isinstance(text, str) else text
+            root.make(where).files[name] = staging.add_file(FileMeta(0o100644), data)
         for name, target in _LINKS.items():
             root.files[name] = staging.add_link(FileMeta(0o120777, target=target))
         written = tree.write(staging, root)
