@@ -157,7 +157,7 @@ def see(deployment: Deployment) -> Seen:
         return Seen(deployment, None, f"{error.place}: {error.message}" if error.place else error.message)
 
 
-def require_root(command: str) -> None:
+def require_root(command: str, why: str = "changes the system") -> None:
     """Raise StoreError to anyone but root."""
     if os.geteuid() != 0:
-        raise StoreError(f"{command} changes the system, which root alone may", hint=f"run it with sudo; {_FOR_ALL}")
+        raise StoreError(f"{command} {why}, which root alone may", hint=f"run it with sudo; {_FOR_ALL}")

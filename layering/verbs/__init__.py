@@ -10,6 +10,7 @@ from layering.verbs import (
     bases,
     db,
     deployments,
+    health,
     kargs,
     packages,
     remote,
@@ -20,5 +21,5 @@ from layering.verbs import (
 
 #: In the order of the help.
 GROUPS = tuple(
-    group.add for group in (status, packages, bases, deployments, kargs, transactions, repositories, db, remote)
+    group.add for group in (status, packages, bases, deployments, kargs, transactions, repositories, db, remote, health)
 )

@@ -78,6 +78,12 @@ def parse_dirmeta(data: bytes) -> tuple[int, int, int]:
     return stat.S_IMODE(mode), uid, gid
 
 
+def parse_dirmeta_xattrs(data: bytes) -> tuple[int, int, int, Xattrs]:
+    """The inverse of `dirmeta`: (mode without type bits, uid, gid, xattrs)."""
+    pairs = parse("a(ayay)", data[12:]) if len(data) > 12 else []
+    return (*parse_dirmeta(data), tuple((name.rstrip(b"\0"), value) for name, value in pairs))
+
+
 def dirtree(files: Mapping[str, bytes], dirs: Mapping[str, tuple[bytes, bytes]]) -> bytes:
     """A directory's names: files → content checksum, directories → (dirtree, dirmeta) checksums."""
     # By hand, not by serialise(): a distribution has thousands of these.
