@@ -55,8 +55,10 @@ def difference(old: Iterable[Nevra], new: Iterable[Nevra]) -> tuple[Change, ...]
 
 def _grouped(packages: Iterable[Nevra]) -> dict[str, list[Nevra]]:
     found: dict[str, list[Nevra]] = {}
-    for nevra in sorted(packages, key=cmp_to_key(_newest_first)):
+    for nevra in packages:
         found.setdefault(nevra.name, []).append(nevra)
+    for builds in found.values():
+        builds.sort(key=cmp_to_key(_newest_first))
     return found
 
 

@@ -190,8 +190,21 @@ def _parse(kind: _Type, data: memoryview, big: bool) -> Any:
 def _parse_array(part: _Type, data: memoryview, big: bool) -> Any:
     if part.code == "y":
         return bytes(data)
+    if part.code == "(" and part.parts and all(inner.code == "s" for inner in part.parts):
+        return _parse_rows(len(part.parts), part, data)
     items = [_parse(part, data[start:end], big) for start, end in _elements(part, data)]
     return dict(items) if part.signature.startswith("{") else items
+
+
+def _parse_rows(columns: int, part: _Type, data: memoryview) -> list[tuple[str, ...]]:
+    """Rows of texts: lists of packages are long. No text holds a zero byte, which ends each."""
+    whole, rows = bytes(data), []
+    for start, end in _elements(part, data):
+        cells = whole[start:end].split(b"\0", columns)
+        if len(cells) <= columns:
+            raise ValueError("a row of texts is cut short")
+        rows.append(tuple([cell.decode("utf-8", "surrogateescape") for cell in cells[:columns]]))
+    return rows
 
 
 def _elements(part: _Type, data: memoryview) -> list[tuple[int, int]]:
@@ -201,9 +214,10 @@ def _elements(part: _Type, data: memoryview) -> list[tuple[int, int]]:
         return [(at, at + part.fixed_size) for at in range(0, len(data), part.fixed_size)]
     width = width_of(len(data))
     first = _offset(data, width, 1)
-    count = (len(data) - first) // width
-    ends = [_offset(data, width, count - number) for number in range(count)]
-    starts = [0, *(_aligned(end, part.alignment) for end in ends[:-1])]
+    letter = {1: "B", 2: "H", 4: "I", 8: "Q"}[width]
+    ends = struct.unpack(f"<{(len(data) - first) // width}{letter}", data[first:])
+    alignment = part.alignment
+    starts = [0, *(_aligned(end, alignment) for end in ends[:-1])]
     return list(zip(starts, ends, strict=True))
 
 
