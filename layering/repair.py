@@ -77,12 +77,14 @@ class _Mender:
         In rounds, since a directory has to be whole before what is below it can be looked at.
         """
         tried: dict[_Object, str] = {}
-        while new := [item for item in self._broken() if item not in tried]:
+        broken = self._broken()
+        while new := [item for item in broken if item not in tried]:
             for kind, checksum in new:
                 tried[kind, checksum] = f"{checksum.hex()}.{kind.value}"
                 self.aside = self._put_aside(kind, checksum) or self.aside
             self._mend(new)
-        if broken := self._broken():
+            broken = self._broken()
+        if broken:
             self.left += self._reasons
         self.left += [f"the object {checksum.hex()}.{kind.value}: found nowhere" for kind, checksum in broken]
         return list(tried.values())
@@ -159,7 +161,7 @@ class _Mender:
 
     def paths(self, deployment: Deployment) -> Iterator[str]:
         """Mend one deployment; gives what was put right."""
-        for finding in list(verify(self.store, deployment, Checker())):
+        for finding in list(verify(self.store, deployment, self._checker)):
             where = f"{deployment.id}: {finding.path}"
             try:
                 if self._mend_path(deployment, finding):

@@ -33,6 +33,7 @@ def tidy(sysroot: Sysroot, reporter: Reporter) -> Freed:
     others go, and those before an object does: a crash leaves too much, never too little. Raises StoreError.
     """
     with step(reporter, "Removing what is not needed") as running:
+        sysroot.discard_unlisted()  # it also gives the commits of new deployments their names
         deployed = sysroot.deployments()
         regenerate_bases(sysroot.repository, [found.checksum for found in deployed])
         used = _packages_in_use(sysroot, [see(found) for found in deployed], reporter)

@@ -115,6 +115,7 @@ def test_others_are_told_who_may(sysroot: Sysroot) -> None:
             refused = run([*as_nobody, "rollback", f"--sysroot={path}"], cwd=TOP, check=False)
             assert refused.status == StoreError.exit_code
             assert refused.stderr.count(b"\n") == 2
+            assert run([*as_nobody, "verify", f"--sysroot={path}"], cwd=TOP, check=False).status == StoreError.exit_code
             for verb in ("status", "kargs"):
                 assert run([*as_nobody, verb, f"--sysroot={path}"], cwd=TOP, check=False).status == 0
             path.chmod(0o700)
@@ -200,6 +201,28 @@ class TestTidy:
         with sysroot.lock("test"):
             assert tidy(sysroot, Reporter()).packages == ()
         assert bases.branches(sysroot.repo_path, "rpmostree/pkg") == tuple(branches)
+
+    @pytest.mark.parametrize("point", ["layering.tidy.drop_packages", "rpmtree.ostree.sysroot.Sysroot.prune"])
+    def test_what_is_needed_outlives_a_crash(
+        self, sysroot: Sysroot, branches: list[str], monkeypatch: pytest.MonkeyPatch, point: str
+    ) -> None:
+        made = layered(sysroot, self.ORIGIN, "vim-2:9-1.x86_64")
+
+        def crash(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, sysroot.lock("test"):
+            patched.setattr(point, crash)
+            with pytest.raises(KeyboardInterrupt):
+                tidy(sysroot, Reporter())
+        # Whoever prunes now, with libostree's own means, takes nothing that is needed.
+        run(["ostree", f"--repo={sysroot.repo_path}", "prune", "--refs-only"])
+        parent = sysroot.repository.commit(bytes.fromhex(made.checksum)).parent
+        assert Store(sysroot.repo_path).has(Kind.COMMIT, parent)
+        run(["ostree", f"--repo={sysroot.repo_path}", "fsck", "--quiet"])
+        with sysroot.lock("test"):
+            tidy(sysroot, Reporter())
+        assert bases.branches(sysroot.repo_path, "rpmostree") == ("rpmostree/base/0", *branches[1:])
 
     def test_cleanup_of_the_base(self, sysroot: Sysroot, branches: list[str]) -> None:
         assert layer(sysroot.path, "cleanup", "-b", "--json").json["freed"]["packages"] == branches
