@@ -59,6 +59,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
     """`--wait[=SECONDS]`: `args.wait` is 0 without it, None (for ever) where it is bare, else seconds."""
     parser.add_argument(
         *(_WAIT,),
+        nargs="?",
         type=_seconds,
         default=0.0,
         metavar="SECONDS",

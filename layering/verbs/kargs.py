@@ -133,7 +133,7 @@ def _deploy(
     with finalization.staging(args.lock_finalization, running=system.running):
         new = system.sysroot.deploy(
             *(found.osname, found.checksum, found.origin_text),
-            merge=system.etc(),
+            merge=system.sysroot.merge_deployment(found.osname),
             kargs=wanted,
             stage=system.running,
         )

@@ -29,9 +29,12 @@ def _status(args: argparse.Namespace, app: App) -> None:
     from layering.jsonpath import query
     from layering.status import to_json
     from layering.status_text import to_text
-    from layering.system import open_sysroot
+    from layering.system import choose_stateroot, open_sysroot
 
-    status = gather(open_sysroot(args), args.stateroot)
+    sysroot = open_sysroot(args)
+    if args.stateroot is not None:
+        choose_stateroot(args.stateroot, None, sysroot.stateroots(), sysroot.path)
+    status = gather(sysroot, args.stateroot)
     if args.jsonpath is not None or app.json:
         document = to_json(status.booted_only if args.booted else status)
         app.print_json(document if args.jsonpath is None else query(document, args.jsonpath))

@@ -217,3 +217,28 @@ subprocess.run(["ostree", "admin", "finalize-staged"], check=True, stdout=2)
     assert seen == {"cleanup": 0, "base": base, "fsck": 0}
     assert (sysroot.deployments()[0].path / "usr/bin/layered").read_text() == "layered"
     assert sysroot.repository.commit(bytes.fromhex(base)).timestamp
+
+
+def test_anyone_may_look(sysroot: Sysroot) -> None:
+    seen = booted(
+        sysroot,
+        0,
+        """
+layer("kargs", "--append=a", "--lock-finalization")
+def nobody(*words):
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c",
+            "from layering.cli import main; main()", *words, "--json"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.returncode, json.loads(done.stdout)
+seen["status"] = nobody("status")[1] == layer("status")[1]
+seen["kargs"] = nobody("kargs")[1]["kargs"]
+seen["db"] = nobody("db", "list")[0]
+seen["refused"] = nobody("kargs", "--append=b")
+seen["kept"] = layer("kargs")[1]["kargs"]
+""",
+    )
+    assert seen["status"]
+    assert seen["kargs"] == seen["kept"] == ["quiet", "a"]
+    assert seen["db"] == 0
+    assert seen["refused"][0] == 8
+    assert "sudo" in seen["refused"][1]["error"]["hint"]

@@ -239,6 +239,19 @@ class TestKargs:
         assert layer(sysroot.path, "kargs").stdout == "a=1 quiet\n"
         assert layer(sysroot.path, "kargs", "--deploy-index=1", "--json").json == {"id": before.id, "kargs": []}
 
+    def test_of_another_stateroot(self, sysroot: Sysroot) -> None:
+        sysroot.init_stateroot("basalt")
+        with sysroot.lock("test"):
+            sysroot.deploy("basalt", sysroot.deployments()[0].checksum, ORIGIN, kargs=["quiet"])
+        assert [found.osname for found in sysroot.deployments()] == ["basalt", "granite", "granite"]
+        assert layer(sysroot.path, "kargs", "--stateroot=granite", "--append=a").status == 0
+        assert [(found.osname, found.kargs) for found in Sysroot.open(sysroot.path).deployments()] == [
+            ("granite", ("a",)), ("basalt", ("quiet",)), ("granite", ()),
+        ]  # fmt: skip
+        done = layer(sysroot.path, "kargs", "--stateroot=granite", "--deploy-index=1", "--append=b", "--json")
+        assert done.json["kargs"] == ["quiet", "b"]
+        assert Sysroot.open(sysroot.path).deployments()[0].osname == "basalt"
+
     def test_nothing_to_do(self, sysroot: Sysroot) -> None:
         before = sysroot.deployments()
         assert layer(sysroot.path, "kargs", "--delete-if-present=a").status == 0
@@ -339,6 +352,13 @@ class TestStatus:
             head.write_text(f"{checksum}\n")
             first = layer(sysroot.path, "status", "--json").json["deployments"][0]
             assert first.get("pending-base-version") == seen
+
+    def test_of_one_stateroot(self, sysroot: Sysroot) -> None:
+        sysroot.init_stateroot("basalt")
+        assert len(layer(sysroot.path, "status", "--stateroot=granite", "--json").json["deployments"]) == 2
+        assert layer(sysroot.path, "status", "--stateroot=basalt", "--json").json["deployments"] == []
+        assert layer(sysroot.path, "status", "--stateroot=shale").status == UsageError.exit_code
+        assert len(layer(sysroot.path, "status", "--json").json["deployments"]) == 2
 
     def test_parts_of_it(self, sysroot: Sysroot) -> None:
         assert layer(sysroot.path, "status", "-J", "$.deployments[*].version").json == ["2", "1"]
