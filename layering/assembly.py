@@ -44,11 +44,10 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
     )
     # Not the clock's: the same packages on the same base are the same commit.
     epoch = max(base.commit.timestamp, *(found.commit.timestamp for found in packages), 0)
-    machine = context.before.deployment.path
     with assemble_layered(
         base,
         changes,
-        plan.root_spec(base, machine, epoch),
+        plan.root_spec(base, context.before.deployment.path, context.machine, epoch),
         context.reporter,
         work=context.workspace.work,
         deployed=_nearest(context, base),

@@ -44,12 +44,12 @@ def catalogue(
 def _sources(
     system: System, workspace: Workspace, reporter: Reporter, *, refresh: bool, cache_only: bool
 ) -> Iterator[PackageSource]:
-    before = system.merge().deployment
+    before, machine = system.merge().deployment, system.etc()
     base = read_base(workspace.store, bytes.fromhex(bases.current(system, before).checksum))
     database = workspace.work / "base-db"
     database.mkdir()
     shutil.copyfile(base.database, database / DATABASE_FILE)
-    repos = repositories(base, before.path, workspace.work / "keys", reporter)
+    repos = repositories(base, machine and machine.path, workspace.work / "keys", reporter)
     request = PackageRequest(repos, (), host_basearch(), base=database, tolerant=True)
     with open_source(request, workspace.metadata, offline=cache_only, refresh=refresh, reporter=reporter) as source:
         yield source

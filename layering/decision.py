@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from layering.bases import BaseCommit
 from layering.classify import Base as BasePackages
@@ -46,6 +47,12 @@ class Context:
     workspace: Workspace
     options: Options
     reporter: Reporter
+
+    @property
+    def machine(self) -> Path | None:
+        """The deployed tree whose /etc goes into the new one; not always that of the deployment before."""
+        found = self.system.etc()
+        return None if found is None else found.path
 
     @property
     def cache(self) -> PackageCache:

@@ -17,7 +17,7 @@ from layering.origin import format_origin
 from layering.refspec import Branch
 from rpmtree.ostree.bases import regenerate_bases
 from rpmtree.ostree.deployments import Deployment
-from rpmtree.ostree.finalization import hold_back
+from rpmtree.ostree.finalization import staging
 from rpmtree.progress import step
 
 
@@ -29,12 +29,18 @@ def deploy(context: Context, planned: Planned, commit: str) -> Deployment:
         deployed = [found.checksum for found in sysroot.deployments()]
         regenerate_bases(repository, dict.fromkeys([*deployed, commit]))
     running = context.system.running
-    if context.options.lock_finalization:
-        hold_back(True)
-    with step(context.reporter, "Staging the deployment" if running else "Deploying"):
-        made = sysroot.deploy(context.system.osname, commit, format_origin(planned.origin), merge=before, stage=running)
-    if running and not context.options.lock_finalization:
-        hold_back(False)
+    with (
+        step(context.reporter, "Staging the deployment" if running else "Deploying"),
+        staging(context.options.lock_finalization, running=running),
+    ):
+        made = sysroot.deploy(
+            context.system.osname,
+            commit,
+            format_origin(planned.origin),
+            merge=context.system.etc(),
+            kargs=before.kargs,
+            stage=running,
+        )
     if planned.found.remote is not None and planned.found.branch is not None:
         sysroot.remotes.set_branch(planned.found.remote, planned.found.branch, planned.found.checksum)
     return made

@@ -92,22 +92,22 @@ def _as_file(cached: CachedPackage, checksum: str, role: FileRole, directory: Pa
     return LocalFile(path, cached.nevra, checksum.partition(":")[2], role)
 
 
-def root_spec(base: Base, deployed: Path | None, epoch: int) -> RootSpec:
-    """How packages are put on the base, with the accounts of the machine at `deployed` (a deployed tree)."""
+def root_spec(base: Base, before: Path, machine: Path | None, epoch: int) -> RootSpec:
+    """How packages are put on the base: ids stay those of the tree at `before`, and none is taken of `machine`'s /etc."""
 
-    def text(path: str) -> str:
+    def text(tree: Path | None, path: str) -> str:
         try:
-            return (deployed / path).read_text("utf-8", "surrogateescape") if deployed is not None else ""
+            return (tree / path).read_text("utf-8", "surrogateescape") if tree is not None else ""
         except FileNotFoundError:
             return ""
 
     return RootSpec(
         scripts=ScriptPolicy(source_date_epoch=epoch),
         opt_usrlocal=base.opt_usrlocal,
-        passwd=text("usr/lib/passwd"),
-        group=text("usr/lib/group"),
-        local_passwd=text("etc/passwd"),
-        local_group=text("etc/group"),
+        passwd=text(before, "usr/lib/passwd"),
+        group=text(before, "usr/lib/group"),
+        local_passwd=text(machine, "etc/passwd"),
+        local_group=text(machine, "etc/group"),
         source_date_epoch=epoch,
     )
 

@@ -57,7 +57,7 @@ def plan_on(context: Context, origin: Origin, found: BaseCommit, base: Base, pac
             return _Solve.prepare(context, found, base, packages, asked=()).plan(origin)
         except SolveError:
             pass  # something is asked for that the cache can't give: the repositories know, or say why not
-    repos = repositories(base, context.before.deployment.path, context.workspace.work / "keys", context.reporter)
+    repos = repositories(base, context.machine, context.workspace.work / "keys", context.reporter)
     return _Solve.prepare(context, found, base, packages, asked=repos).plan(origin)
 
 

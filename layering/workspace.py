@@ -22,7 +22,6 @@ from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.repo import remove_staging
 from rpmtree.ostree.store import Store, remove_stale_staging
 
-_CACHE = "var/cache/strata"
 #: Beside rpm-ostree's own directory in the repository (its `extensions/rpmostree/private`).
 _WORK = "extensions/strata"
 
@@ -36,11 +35,6 @@ class Workspace:
     work: Path
 
 
-def metadata_directory(system: System) -> Path:
-    """Where the metadata of package repositories is kept."""
-    return system.path / "ostree/deploy" / system.osname / _CACHE
-
-
 @contextmanager
 def open_workspace(system: System) -> Iterator[Workspace]:
     """The workspace of whoever holds the sysroot's lock. Nothing is pruned meanwhile. Raises BusyError, StoreError."""
@@ -49,7 +43,7 @@ def open_workspace(system: System) -> Iterator[Workspace]:
         raise StoreError(f"{store.path} is not a repository of mode bare, as those of sysroots are")
     work = store.path / _WORK
     clear_leftovers(system)
-    metadata = metadata_directory(system)
+    metadata = system.metadata_cache
     try:
         work.mkdir(parents=True, mode=0o700)
         metadata.mkdir(parents=True, exist_ok=True)
@@ -80,7 +74,7 @@ def borrowed_workspace(system: System) -> Iterator[Workspace]:
 
     Raises StoreError where the kept metadata can't be read.
     """
-    kept = metadata_directory(system)
+    kept = system.metadata_cache
     with tempfile.TemporaryDirectory(prefix="strata-") as scratch:
         metadata, work = Path(scratch, "metadata"), Path(scratch, "work")
         work.mkdir()
