@@ -55,6 +55,7 @@ BINDINGS = {
     "OSTree": ("gir1.2-ostree-1.0", "ostree-libs"),
     "zstandard": ("python3-zstandard", "python3-zstandard"),
     "seccomp": ("python3-seccomp", "python3-libseccomp"),
+    "nacl": ("python3-nacl", "python3-pynacl"),
     "yaml": ("python3-yaml", "python3-pyyaml"),
     "rich": ("python3-rich", "python3-rich"),
     "pydantic": ("python3-pydantic", "python3-pydantic"),

@@ -22,7 +22,13 @@ TAIL_BYTES = 8192
 #: What every child sees, and nothing else: no proxies, no secrets, no locale of the user's.
 CLEAN_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 #: Debian package that holds a program, where that is not the program's own name.
-PACKAGE_OF = {"bwrap": "bubblewrap", "createrepo_c": "createrepo-c", "rpmlua": "rpm", "setpriv": "util-linux"}
+PACKAGE_OF = {
+    "bwrap": "bubblewrap",
+    "createrepo_c": "createrepo-c",
+    "gpg": "gnupg",
+    "rpmlua": "rpm",
+    "setpriv": "util-linux",
+}
 
 
 class Sandbox(Protocol):

@@ -47,7 +47,8 @@ def wrapped(what: str, *, as_error: type[ToolError] = StoreError, hint: str | No
     except GLib.Error as error:
         if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NO_SPACE):
             raise StoreError(f"{what}: {error.message}", hint="free some space, then run this again") from error
-        raise as_error(f"{what}: {error.message}", hint=hint) from error
+        first, _, rest = error.message.strip().partition("\n")
+        raise as_error(f"{what}: {first}", hint=hint, detail=rest or None) from error
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror}") from error
 

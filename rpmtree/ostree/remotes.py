@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,22 @@ from typing import Any
 from rpmtree.errors import FetchError, StoreError, ToolError, UsageError
 from rpmtree.ostree.deployments import check_name
 from rpmtree.ostree.library import interruptible, libostree, make_durable, wrapped
-from rpmtree.ostree.objects import Commit
+from rpmtree.ostree.objects import Commit, parse_commit
 from rpmtree.ostree.repo import Repository, remove_staging
+from rpmtree.ostree.signatures import (
+    ED25519,
+    GPG,
+    CommitSignature,
+    detached,
+    ed25519_results,
+    gpg_refusal,
+    gpg_results,
+    libostree_looks,
+    refusal,
+    stored,
+    trusted_keys,
+    wants_ed25519,
+)
 from rpmtree.progress import Reporter
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
@@ -125,23 +140,27 @@ class Remotes:
 
         The branch `remote:rev` moves when all is there, verified as the remote asks, and durable. With
         `commit_only` just commit objects come, and no branch moves. With `newer_than` (a checksum) a
-        commit that is older is refused before its content is fetched. Raises FetchError; StoreError where
-        the repository itself is at fault.
+        commit that is older is refused. What is refused, for its age or its signatures, is so before any content
+        is fetched. Raises FetchError; StoreError where the repository itself is at fault.
         """
-        self._require(remote)
+        options = self.show(remote).options
         what = f"can't pull {remote}:{rev}"
-        if commit_only or newer_than is not None:
-            commits = self._pull_commits(remote, rev, depth if commit_only else 0, what)
+        signed = wants_ed25519(remote, options, what)
+        keys = trusted_keys(remote, options, what) if signed else ()
+        exactly, ours = None, signed and not libostree_looks(options)
+        if commit_only or newer_than is not None or signed:
+            depth_of_commits = depth if commit_only or signed else 0
+            checksum = self._pull_commits(remote, rev, what, depth=depth_of_commits, ours=ours)
+            if signed:
+                depth = self._verify(remote, checksum, depth, keys, what)
+            commits = Pulled(checksum, self._commit(checksum))
             if newer_than is not None:
                 self._refuse_older(commits, newer_than, what)
             if commit_only:
                 make_durable(self.path)
                 return commits
-            # Exactly what was looked at, also where the branch moves meanwhile.
-            options = _pull_options(rev, depth=depth, exactly=commits.checksum)
-        else:
-            options = _pull_options(rev, depth=depth)
-        self._pull(remote, options, what, FetchError, reporter)
+            exactly = checksum  # what was looked at, also where the branch moves meanwhile
+        self._pull(remote, _pull_options(rev, depth=depth, exactly=exactly, ours=ours), what, FetchError, reporter)
         make_durable(self.path)
         return self._pulled(remote, rev, what)
 
@@ -160,6 +179,31 @@ class Remotes:
         with wrapped(f"can't set the branch {remote}:{branch}"):
             self._repo.set_ref_immediate(remote, branch, checksum, None)
         make_durable(self.path)
+    def signatures(self, checksum: str, remote: str | None) -> tuple[CommitSignature, ...]:
+        """What is to be said of a commit's signatures, by the keys of `remote`; the system's if there is none such.
+
+        GPG's come first. A commit without a signature has none; a remote's key file that can't be read is the error
+        of each ed25519 signature. Raises StoreError.
+        """
+        remote = remote if remote in self.names() else None
+        what = f"can't check the signatures of the commit {checksum}"
+        data = Repository(self.path).commit_bytes(bytes.fromhex(checksum))
+        with wrapped(what):
+            metadata = detached(self.path, checksum)
+        options = {"sign-verify": "true"} if remote is None else self.show(remote).options
+        found: list[CommitSignature] = []
+        if gpg := stored(metadata, GPG):
+            try:
+                found += gpg_results(self._repo, checksum, remote)
+            except StoreError as error:
+                found += [CommitSignature("gpg", "", False, error=error.message)] * len(gpg)
+        try:
+            keys = trusted_keys(remote or "", options, what) if stored(metadata, ED25519) else ()
+        except FetchError as error:
+            found += [replace(one, error=error.message) for one in ed25519_results(data, metadata, ())]
+        else:
+            found += ed25519_results(data, metadata, keys)
+        return tuple(found)
 
     def pull_local(self, source: Path, rev: str, *, newer_than: str | None = None) -> Pulled:
         """Fetch a branch or commit out of a repository on this machine; no branch moves. Raises StoreError."""
@@ -178,15 +222,57 @@ class Remotes:
         make_durable(self.path)
         return pulled
 
-    def _pull_commits(self, remote: str, rev: str, depth: int, what: str) -> Pulled:
-        """Fetch commit objects; the branch, which libostree moves to what is not whole yet, is put back."""
-        before = self._branch(remote, rev)
-        self._pull(remote, _pull_options(rev, depth=depth, commit_only=True), what, FetchError, None)
-        pulled = self._pulled(remote, rev, what)
-        if pulled.checksum != before:
-            with wrapped(f"can't put back the branch {remote}:{rev}"):
-                self._repo.set_ref_immediate(remote, rev, before, None)
-        return pulled
+    def _pull_commits(self, remote: str, rev: str, what: str, *, depth: int, ours: bool) -> str:
+        """Fetch commit objects; gives the checksum of the newest. The branch goes to a name of its own for a moment.
+
+        libostree moves the branch to what is neither whole nor looked at, and a crash would leave it there.
+        """
+        aside = f"{remote}.strata-incoming"
+        options = _pull_options(rev, depth=depth, commit_only=True, aside=aside, ours=ours)
+        self._pull(remote, options, what, FetchError, None)
+        # Where the branch is there, and has not moved, libostree sees no reason to write it.
+        checksum = self._branch(aside, rev) or self._branch(remote, rev)
+        if checksum is None:
+            raise FetchError(f"{what}: {remote} gave no such branch")
+        if checksum != rev and self._branch(aside, rev) is not None:
+            with wrapped(f"can't remove the branch {aside}:{rev}"):
+                self._repo.set_ref_immediate(aside, rev, None, None)
+            directory = self.path / "refs" / "remotes" / aside / rev
+            with suppress(OSError):  # another pull is at it
+                for _ in range(rev.count("/") + 1):
+                    directory = directory.parent
+                    directory.rmdir()
+        return checksum
+
+    def _verify(self, remote: str, checksum: str, depth: int, keys: Sequence[bytes], what: str) -> int:
+        """See that a commit and its ancestors, as far as they were asked for and came, are signed; gives how many."""
+        ancestors = 0
+        while True:
+            data = Repository(self.path).commit_bytes(bytes.fromhex(checksum))
+            with wrapped(f"{what}: can't read the signatures of the commit {checksum}", as_error=FetchError):
+                reason = refusal(data, detached(self.path, checksum), keys)
+            if reason is not None:
+                self._forget(checksum)
+                raise FetchError(
+                    f"{what}: the commit {checksum} {reason}",
+                    hint=f"have it signed, or correct the keys of the remote {remote} (verification-ed25519-key)",
+                )
+            parent = parse_commit(data).parent.hex()
+            if ancestors == depth or not parent or not self._object(parent, "commit").exists():
+                return ancestors
+            checksum, ancestors = parent, ancestors + 1
+
+    def _object(self, checksum: str, suffix: str) -> Path:
+        return self.path / "objects" / checksum[:2] / f"{checksum[2:]}.{suffix}"
+
+    def _forget(self, checksum: str) -> None:
+        """Remove a commit that was refused, unless it was here before with its content."""
+        partial = self.path / "state" / f"{checksum}.commitpartial"
+        if partial.exists():
+            # Not by libostree, which may leave a tombstone: the commit can be signed later.
+            with wrapped(f"can't remove the commit {checksum}"):
+                for path in (self._object(checksum, "commit"), self._object(checksum, "commitmeta"), partial):
+                    path.unlink(missing_ok=True)
 
     def _refuse_older(self, pulled: Pulled, newer_than: str, what: str) -> None:
         # libostree's own check (timestamp-check-from-rev) corrupts memory in 2022.7.
@@ -223,7 +309,9 @@ class Remotes:
             with wrapped(what, as_error=as_error):
                 interruptible(pull, tick)
             tick()
-        except FetchError:
+        except FetchError as error:
+            if (known := gpg_refusal(error, where, what)) is not None:
+                raise known from error
             raise  # what has arrived is kept: the next pull goes on from there
         except BaseException:
             remove_staging(self.path / "tmp")
@@ -253,6 +341,14 @@ def _pull_options(
     exactly: str | None = None,
     subdirs: Sequence[str] = (),
 ) -> Any:
+    aside: str | None = None,
+    ours: bool = False,
+) -> Any:
+    """What libostree takes as options of a pull.
+
+    `exactly`: the commit that the branch is taken for; `aside`: the remote's name that the branch gets; `ours`: it is
+    us who look at ed25519 signatures, which libostree without them, as Debian's, would refuse to pull.
+    """
     from gi.repository import GLib
 
     pull_flags = libostree().RepoPullFlags
@@ -263,6 +359,10 @@ def _pull_options(
     }
     if subdirs:
         options["subdirs"] = GLib.Variant("as", subdirs)
+    if ours:
+        options |= {name: GLib.Variant("b", True) for name in ("disable-sign-verify", "disable-sign-verify-summary")}
+    if aside is not None:
+        options["override-remote-name"] = GLib.Variant("s", aside)
     if exactly is not None and exactly != rev:
         options["override-commit-ids"] = GLib.Variant("as", [exactly])
     return GLib.Variant("a{sv}", options)

@@ -50,6 +50,10 @@ class Repository:
 
     def commit(self, checksum: bytes, *, without: Iterable[str] = ()) -> Commit:
         """A commit, read; metadata of the keys in `without` is left out. Raises StoreError."""
+        return parse_commit(self.commit_bytes(checksum), without=frozenset(without))
+
+    def commit_bytes(self, checksum: bytes) -> bytes:
+        """A commit object as it is stored, which is what its checksum and signatures are over. Raises StoreError."""
         path = self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit"
         try:
             data = path.read_bytes()
@@ -60,18 +64,18 @@ class Repository:
                 f"{self.path}: the commit {checksum.hex()} is damaged",
                 hint="`ostree fsck` finds what else is; without the branch, the next compose starts anew",
             )
-        return parse_commit(data, without=frozenset(without))
+        return data
 
     def read_file(self, checksum: bytes, path: str) -> bytes | None:
         """The content of a file in a commit; None if there is none. Raises StoreError."""
         from gi.repository import Gio
 
         with wrapped(f"can't read {path} of commit {checksum.hex()} in {self.path}"):
-            _, root, _ = self._open().read_commit(checksum.hex(), None)
+            _, root, _ = self.handle().read_commit(checksum.hex(), None)
             file = root.resolve_relative_path(path)
             if file.query_file_type(Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None) != Gio.FileType.REGULAR:
                 return None
-            _, stream, info, _ = self._open().load_file(file.get_checksum(), None)
+            _, stream, info, _ = self.handle().load_file(file.get_checksum(), None)
             return bytes(stream.read_bytes(info.get_size(), None).get_data() or b"") if info.get_size() else b""
 
     def pull_commit(self, source: Path, checksum: bytes) -> None:
@@ -87,7 +91,7 @@ class Repository:
         )
         with wrapped(f"can't copy the commit into {self.path}"):
             try:
-                self._open().pull_with_options(Gio.File.new_for_path(str(source)).get_uri(), options, None, None)
+                self.handle().pull_with_options(Gio.File.new_for_path(str(source)).get_uri(), options, None, None)
             except GLib.Error:
                 remove_staging(self.path / "tmp")
                 raise
@@ -105,7 +109,8 @@ class Repository:
                     metadata += 1
         return metadata, content
 
-    def _open(self) -> Any:
+    def handle(self) -> Any:
+        """The repository as libostree has it, opened. Raises StoreError."""
         if self._repo is None:
             from gi.repository import Gio
 

@@ -3,60 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from rpmtree.command import run
 from rpmtree.errors import FetchError, StoreError, UsageError
-from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.remotes import Remotes
-from rpmtree.ostree.repo import Repository, create
 from rpmtree.ostree.variant import Variant, serialise
 from rpmtree.progress import Reporter
 from tests.support.openpgp import Key
+from tests.support.remotelab import Lab
 from tests.support.sysroots import commit_tree
-from tests.support.webserver import Site, serve
 
 pytestmark = pytest.mark.needs("root", "ostree", "gi:")
-
-
-@dataclass
-class Lab:
-    """A bare repository to build in, an archive one that is served, and a client's."""
-
-    build: Path
-    archive: Path
-    client: Remotes
-    site: Site
-
-    def release(self, version: str, timestamp: int, parent: str = "") -> str:
-        checksum = commit_tree(
-            self.build,
-            version=version,
-            timestamp=timestamp,
-            parent=bytes.fromhex(parent),
-            files={f"usr/bin/tool{number}": f"{version} {number}" for number in range(20)},
-        )
-        Repository(self.archive).pull_commit(self.build, bytes.fromhex(checksum))
-        write_refs(self.archive, {"granite/12": bytes.fromhex(checksum)})
-        return checksum
-
-    def fsck(self) -> None:
-        run(["ostree", f"--repo={self.client.path}", "fsck", "--quiet"])
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    create(tmp_path / "build", "bare")
-    create(tmp_path / "archive", "archive")
-    create(tmp_path / "client", "bare")
-    with serve(tmp_path / "archive") as site:
-        client = Remotes.open(tmp_path / "client")
-        client.add("site", site.url, {"gpg-verify": "false"})
-        yield Lab(tmp_path / "build", tmp_path / "archive", client, site)
 
 
 def test_a_remote_is_added_shown_and_deleted(lab: Lab) -> None:
