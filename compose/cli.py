@@ -26,6 +26,7 @@ def build_parser() -> Parser:
     parser = Parser("compose", description="Make OSTree commits out of RPMs, as a treefile says.")
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     _add_tree(verbs)
+    _add_serve(verbs)
     return parser
 
 
@@ -74,6 +75,25 @@ def _add_lockfile_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--ex-write-lockfile-to", type=Path, metavar="FILE", help="write the versions that were taken")
     group.add_argument("--ex-lockfile", type=Path, action="append", default=[], metavar="FILE", help="versions to take")
     group.add_argument("--ex-lockfile-strict", action="store_true", help="take nothing that is not in the lockfile")
+
+
+def _add_serve(verbs: argparse._SubParsersAction[Parser]) -> None:
+    serve = verbs.add_parser(
+        "serve",
+        help="serve a directory over HTTP, for labs and tests",
+        description="Serve the files of a directory, a repository for example, over HTTP until a signal comes.",
+    )
+    serve.set_defaults(action=_serve)
+    serve.add_argument("directory", metavar="DIR", type=Path)
+    serve.add_argument("--bind", metavar="ADDRESS", default="127.0.0.1", help="listen there; else 127.0.0.1")
+    serve.add_argument("--port", type=int, metavar="N", default=0, help="that port; else, or with 0, any that is free")
+    serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port's number to FILE")
+
+
+def _serve(args: argparse.Namespace, app: App) -> None:
+    from compose.serve import serve
+
+    serve(args.directory, args.bind, args.port, args.port_file, app)
 
 
 def _tree(args: argparse.Namespace, app: App) -> None:
