@@ -27,6 +27,7 @@ def build_parser() -> Parser:
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     _add_tree(verbs)
     _add_serve(verbs)
+    _add_sign(verbs)
     return parser
 
 
@@ -96,6 +97,45 @@ def _serve(args: argparse.Namespace, app: App) -> None:
     serve(args.directory, args.bind, args.port, args.port_file, app)
 
 
+def _add_sign(verbs: argparse._SubParsersAction[Parser]) -> None:
+    sign = verbs.add_parser(
+        "sign",
+        help="sign a commit",
+        description="Add signatures to a commit. Those that are there stay; a key that has signed it adds nothing.",
+    )
+    sign.set_defaults(action=_sign)
+    sign.add_argument("rev", metavar="COMMIT|REF")
+    sign.add_argument("--repo", type=Path, metavar="REPO", required=True, help="repository that has the commit")
+    sign.add_argument("--gpg-key", action="append", default=[], metavar="ID", help="sign with that secret key of gpg's")
+    sign.add_argument("--gpg-homedir", type=Path, metavar="DIR", help="where gpg keeps its keys")
+    sign.add_argument(
+        "--ed25519-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="sign with the secret key in FILE: base64, as `ostree sign` takes it",
+    )
+
+
+def _sign(args: argparse.Namespace, app: App) -> None:
+    from compose.sign import sign
+
+    if not args.gpg_key and not args.ed25519_key:
+        raise UsageError("with which key? None is named", hint="name one: --gpg-key=ID or --ed25519-key=FILE")
+    homedir = (args.gpg_homedir or _gpg_homedir(app)).absolute()
+    outcome = sign(args.repo.absolute(), args.rev, args.gpg_key, homedir, args.ed25519_key)
+    if app.json:
+        app.print_json(outcome.as_json())
+        return
+    for line in outcome.lines:
+        app.print(line)
+
+
+def _gpg_homedir(app: App) -> Path:
+    return Path(app.environ.get("GNUPGHOME") or Path.home() / ".gnupg")
+
+
 def _tree(args: argparse.Namespace, app: App) -> None:
     from compose.load import load
 
@@ -136,6 +176,7 @@ def _options(args: argparse.Namespace, app: App) -> TreeOptions:
         write_lockfile_to=args.ex_write_lockfile_to,
         lockfiles=tuple(args.ex_lockfile),
         lockfile_strict=args.ex_lockfile_strict,
+        gpg_homedir=_gpg_homedir(app).absolute(),
         source_date_epoch=_epoch(app.environ.get("SOURCE_DATE_EPOCH")),
     )
 

@@ -22,7 +22,6 @@ NOT_YET = frozenset(
         "conditional-include",
         "container-cmd",
         "edition",
-        "gpg-key",
         "ignore-devices",
         "ima",
         "lockfile-repos",

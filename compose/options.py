@@ -32,5 +32,7 @@ class TreeOptions:
     write_lockfile_to: Path | None = None
     lockfiles: tuple[Path, ...] = ()
     lockfile_strict: bool = False
+    #: Where gpg has the secret key that the treefile's gpg-key names.
+    gpg_homedir: Path = Path("/root/.gnupg")
     #: SOURCE_DATE_EPOCH, seconds; None takes the newest package's build time.
     source_date_epoch: int | None = None

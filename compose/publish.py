@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
+from pathlib import Path
 
 from rpmtree.errors import ConfigError
 from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.repo import Repository
+from rpmtree.ostree.signing import sign_gpg
 from rpmtree.ostree.store import Store
 from rpmtree.ostree.transfer import Figures, check_commit, link_commit
 from rpmtree.root.commit import CommittedRoot
@@ -23,13 +26,25 @@ def check_target(repo: Repository) -> None:
         )
 
 
-def publish(repo: Repository, source: Store, committed: CommittedRoot, ref: str | None) -> Figures:
-    """Copy the commit and then, if `ref` is given, move the branch; durable when it returns.
+@dataclass(frozen=True, slots=True)
+class GpgKey:
+    """A secret key of gpg's, and the directory that gpg has it in."""
 
-    Raises BusyError, StoreError.
+    key: str
+    homedir: Path
+
+
+def publish(
+    repo: Repository, source: Store, committed: CommittedRoot, ref: str | None, key: GpgKey | None = None
+) -> Figures:
+    """Copy the commit, sign it with `key`, then, if `ref` is given, move the branch; durable when it returns.
+
+    Raises BusyError, StoreError, ToolError.
     """
     with shared_lock(repo.path):
         figures = _link(repo, source, committed) or _pull(repo, source, committed)
+        if key is not None:
+            sign_gpg(repo, committed.checksum, key.key, key.homedir)
         write_refs(repo.path, {ref: committed.checksum} if ref is not None else {})
     return figures
 

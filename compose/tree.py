@@ -15,7 +15,7 @@ from compose.load import LoadedTreefile
 from compose.lockfile import read as read_locks
 from compose.options import TreeOptions
 from compose.plan import Previous
-from compose.publish import check_target, publish
+from compose.publish import GpgKey, check_target, publish
 from compose.report import Outcome, transaction, write_documents, write_lockfile
 from compose.versioning import next_version
 from compose.workspace import Workspace, open_workspace
@@ -24,6 +24,7 @@ from rpmtree.errors import ConfigError, Place, ToolError
 from rpmtree.files import Root
 from rpmtree.finish.steps import COMPOSE_STEPS, finish_root
 from rpmtree.ostree.repo import Repository
+from rpmtree.ostree.signing import find_gpg_key
 from rpmtree.ostree.variant import Variant
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache
 from rpmtree.pkgcache.ensure import ensure_imported
@@ -50,6 +51,8 @@ class Intent:
     #: What the user adds to the commit.
     metadata: dict[str, Variant]
     version: str | None
+    #: What signs the commit.
+    key: GpgKey | None
 
 
 def compose_tree(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporter: Reporter) -> Outcome:
@@ -81,7 +84,7 @@ def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, report
         committed = _build(workspace, packages, intent, _metadata(intent, solution, outcome.inputhash), reporter)
         ref = None if options.write_commitid_to else loaded.treefile.ref
         with step(reporter, "Publishing"):
-            figures = publish(intent.repo, workspace.store, committed, ref)
+            figures = publish(intent.repo, workspace.store, committed, ref, intent.key)
     commit = committed.checksum.hex()
     line = f"{ref} => {commit}" if ref else f"Wrote commit: {commit}"
     outcome = replace(outcome, lines=(line,), commit=commit, ref=ref, version=intent.version)
@@ -95,7 +98,16 @@ def _intend(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporte
     previous = plan.read_previous(repo, loaded.treefile, options)
     extra = _extra_metadata(options, loaded)
     repos = plan.repositories(loaded, options, basearch, reporter)
-    return Intent(options, loaded, repo, repos, previous, extra, _version(loaded, previous, extra))
+    return Intent(
+        options, loaded, repo, repos, previous, extra, _version(loaded, previous, extra), _key(options, loaded)
+    )
+
+
+def _key(options: TreeOptions, loaded: LoadedTreefile) -> GpgKey | None:
+    """The key that the treefile names, which is looked for now and not when all is done. Raises ToolError."""
+    if loaded.treefile.gpg_key is None or options.dry_run or options.download_only:
+        return None
+    return GpgKey(find_gpg_key(loaded.treefile.gpg_key, options.gpg_homedir), options.gpg_homedir)
 
 
 def _solve(source: PackageSource, reporter: Reporter) -> Solution:

@@ -185,6 +185,9 @@ class Treefile(Section):
     basearch: Annotated[
         Name | None, First, Field(description="A guard: composing on another architecture is an error.")
     ] = None
+    gpg_key: Annotated[
+        Line | None, First, Field(description="Id of the secret key of gpg's that signs the commit.")
+    ] = None
     variables: Annotated[
         dict[VariableName, Variable],
         Merge.MAP,

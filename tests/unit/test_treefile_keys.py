@@ -94,6 +94,7 @@ scriptlets:
   vim: {skip: [pre]}
 add-commit-metadata: {build: "${build}", beta: "${beta}", deep: {x: "${y}"}, n: 1}
 metadata: {name: "${stream}"}
+gpg-key: 0123456789ABCDEF
 """
 
 
@@ -136,7 +137,7 @@ def test_null_is_as_if_the_key_were_not_there(tmp_path: Path) -> None:
     assert given(tmp_path, "").to_json() == {}
 
 
-@pytest.mark.parametrize("old", sorted(set(LEGACY) - {"gpg_key"}))
+@pytest.mark.parametrize("old", sorted(LEGACY))
 def test_old_spellings(tmp_path: Path, old: str) -> None:
     value = "modules" if old == "boot_location" else "x"
     assert given(tmp_path, f"{old}: {value}").to_json() == {LEGACY[old]: value}
