@@ -22,10 +22,10 @@ from rpmtree.ostree.signatures import (
     CommitSignature,
     detached,
     ed25519_results,
-    gpg_refusal,
     gpg_results,
     libostree_looks,
     refusal,
+    refused_by_libostree,
     stored,
     trusted_keys,
     wants_ed25519,
@@ -310,7 +310,7 @@ class Remotes:
                 interruptible(pull, tick)
             tick()
         except FetchError as error:
-            if (known := gpg_refusal(error, where, what)) is not None:
+            if (known := refused_by_libostree(error, where, what)) is not None:
                 raise known from error
             raise  # what has arrived is kept: the next pull goes on from there
         except BaseException:

@@ -25,6 +25,8 @@ WRONG = "it is wrong"
 #: Where keys lie that all remotes share, and keys that count nowhere (ostree-sign(1)).
 _SYSTEM = ("etc/ostree", "usr/share/ostree")
 _CHECKSUM = re.compile(r"\b[0-9a-f]{64}\b")
+#: How libostree says that it is built without a kind of signature, which only a summary's makes it say here.
+_NO_SUCH_KIND = "Requested signature type is not implemented"
 _TRUE, _FALSE = ("true", "1"), ("false", "0", "")
 # Fields of libostree's OstreeGpgSignatureAttr, in their order; asked for all at once: a list of them can't be passed.
 _VALID, _EXPIRED, _KEY_EXPIRED, _KEY_REVOKED, _KEY_MISSING, _FINGERPRINT, _TIMESTAMP = range(7)
@@ -178,11 +180,16 @@ def ed25519_results(data: bytes, metadata: Any, keys: Iterable[bytes]) -> list[C
     return results
 
 
-def gpg_refusal(error: FetchError, remote: str, what: str) -> FetchError | None:
-    """The error that says in a line that libostree refused a commit for its OpenPGP signatures; None if it did not."""
+def refused_by_libostree(error: FetchError, remote: str, what: str) -> FetchError | None:
+    """The error that says in a line what libostree found wrong with signatures; None if it was something else."""
     from gi.repository import GLib
 
     cause, ostree = error.__cause__, libostree()
+    if isinstance(cause, GLib.Error) and cause.message == _NO_SUCH_KIND:
+        return FetchError(
+            f"{what}: this machine's libostree can't verify the signature of a summary, which {remote} asks for",
+            hint=f"set sign-verify-summary=false for the remote {remote}: sign-verify=ed25519 covers its commits",
+        )
     if not isinstance(cause, GLib.Error) or cause.domain != GLib.quark_to_string(ostree.gpg_error_quark()):
         return None
     named = _CHECKSUM.search(cause.message)

@@ -258,6 +258,14 @@ def test_a_remote_that_asks_for_what_cant_be_had_gives_nothing(lab: Lab, options
     assert lab.client.pull("site", REF).checksum == checksum
 
 
+def test_a_signature_of_a_summary_cant_be_verified_and_that_is_said(lab: Lab) -> None:
+    demand(lab, verification_ed25519_key=text(PUBLIC), sign_verify_summary="ed25519")
+    sign(lab, lab.release("12.0", 1000))
+    assert "sign-verify-summary" in (refused(lab).hint or "")
+    demand(lab, verification_ed25519_key=text(PUBLIC), sign_verify_summary="false")
+    lab.client.pull("site", REF)
+
+
 def test_unsigned_commits_come_where_nobody_asks(lab: Lab) -> None:
     demand(lab, sign_verify="false")
     checksum = lab.release("12.0", 1000)
