@@ -49,7 +49,7 @@ def _sources(
     database = workspace.work / "base-db"
     database.mkdir()
     shutil.copyfile(base.database, database / DATABASE_FILE)
-    repos = repositories(base, machine and machine.path, workspace.work / "keys", reporter)
+    repos = repositories(base, machine.path if machine else None, workspace.work / "keys", reporter)
     request = PackageRequest(repos, (), host_basearch(), base=database, tolerant=True)
     with open_source(request, workspace.metadata, offline=cache_only, refresh=refresh, reporter=reporter) as source:
         yield source

@@ -93,7 +93,7 @@ def _as_file(cached: CachedPackage, checksum: str, role: FileRole, directory: Pa
 
 
 def root_spec(base: Base, before: Path, machine: Path | None, epoch: int) -> RootSpec:
-    """How packages are put on the base: ids stay those of the tree at `before`, and none is taken of `machine`'s /etc."""
+    """How packages are put on the base: ids stay those of the tree at `before`, those of `machine`'s /etc are taken."""
 
     def text(tree: Path | None, path: str) -> str:
         try:

@@ -167,11 +167,13 @@ class Remotes:
     def pull_paths(self, remote: str, checksum: str, paths: Sequence[str]) -> None:
         """Fetch a commit (in hexadecimal) with just what is at or below `paths`, which must start with a slash.
 
-        Paths that are not there are fine. The commit counts as one of which only a part is here. Raises FetchError.
+        Paths that are not there are fine. The commit counts as one of which only a part is here. Its ed25519
+        signatures are not looked at: `pull` does that. Raises FetchError.
         """
-        self._require(remote)
+        options = self.show(remote).options
         what = f"can't pull {remote}:{checksum}"
-        self._pull(remote, _pull_options(checksum, subdirs=paths), what, FetchError, None)
+        ours = wants_ed25519(remote, options, what) and not libostree_looks(options)
+        self._pull(remote, _pull_options(checksum, subdirs=paths, ours=ours), what, FetchError, None)
         make_durable(self.path)
 
     def set_branch(self, remote: str, branch: str, checksum: str | None) -> None:
@@ -179,6 +181,7 @@ class Remotes:
         with wrapped(f"can't set the branch {remote}:{branch}"):
             self._repo.set_ref_immediate(remote, branch, checksum, None)
         make_durable(self.path)
+
     def signatures(self, checksum: str, remote: str | None) -> tuple[CommitSignature, ...]:
         """What is to be said of a commit's signatures, by the keys of `remote`; the system's if there is none such.
 
@@ -340,7 +343,6 @@ def _pull_options(
     commit_only: bool = False,
     exactly: str | None = None,
     subdirs: Sequence[str] = (),
-) -> Any:
     aside: str | None = None,
     ours: bool = False,
 ) -> Any:

@@ -76,4 +76,4 @@ def test_commit_round_trip() -> None:
     assert objects.parse_commit(data) == value
     first = next(iter(value.metadata), None)
     rest = {key: found for key, found in value.metadata.items() if key != first}
-    assert objects.parse_commit(data, without={first}).metadata == rest
+    assert objects.parse_commit(data, without=frozenset({first})).metadata == rest
