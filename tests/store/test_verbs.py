@@ -174,12 +174,17 @@ def layered(sysroot: Sysroot, origin: str, *packages: str) -> Deployment:
         return sysroot.deploy("granite", checksum, origin, merge=sysroot.merge_deployment("granite"))
 
 
+#: What a deployment with the package vim, and a file whose digest is in the origin, needs.
+_NEEDED = (f"rpmostree/local/{'a' * 64}", "rpmostree/pkg/vim/2_3A9-1.x86__64")
+_PACKAGES = ("rpmostree/pkg/gone/1-1.noarch", *_NEEDED)
+
+
 class TestTidy:
     ORIGIN = f"[origin]\nbaserefspec=site:granite/12\n[packages]\nrequested-local={'a' * 64}:local-1-1.noarch;\n"
 
     @pytest.fixture
     def branches(self, sysroot: Sysroot) -> list[str]:
-        names = ["rpmostree/pkg/gone/1-1.noarch", "rpmostree/pkg/local/1-1.noarch", "rpmostree/pkg/vim/2_3A9-1.x86__64"]
+        names = [*_PACKAGES]
         for name in names:
             commit_tree(sysroot.repo_path, name, files={"usr/bin/x": name * 100})
         return names
@@ -192,7 +197,7 @@ class TestTidy:
             assert freed.bytes > 1000
             assert tidy(sysroot, Reporter()) == Freed(0, ())
         parent = sysroot.repository.commit(bytes.fromhex(made.checksum)).parent
-        assert bases.branches(sysroot.repo_path, "rpmostree") == ("rpmostree/base/0", *branches[1:])
+        assert bases.branches(sysroot.repo_path, "rpmostree") == ("rpmostree/base/0", *_NEEDED)
         assert read_ref(sysroot.repo_path, "rpmostree/base/0") == parent
         run(["ostree", f"--repo={sysroot.repo_path}", "fsck", "--quiet"])
 
@@ -200,7 +205,7 @@ class TestTidy:
         layered(sysroot, "[origin]\nrefspec=../evil\n")
         with sysroot.lock("test"):
             assert tidy(sysroot, Reporter()).packages == ()
-        assert bases.branches(sysroot.repo_path, "rpmostree/pkg") == tuple(branches)
+        assert set(branches) <= set(bases.branches(sysroot.repo_path, "rpmostree"))
 
     @pytest.mark.parametrize("point", ["layering.tidy.drop_packages", "rpmtree.ostree.sysroot.Sysroot.prune"])
     def test_what_is_needed_outlives_a_crash(
@@ -222,10 +227,12 @@ class TestTidy:
         run(["ostree", f"--repo={sysroot.repo_path}", "fsck", "--quiet"])
         with sysroot.lock("test"):
             tidy(sysroot, Reporter())
-        assert bases.branches(sysroot.repo_path, "rpmostree") == ("rpmostree/base/0", *branches[1:])
+        assert bases.branches(sysroot.repo_path, "rpmostree") == ("rpmostree/base/0", *_NEEDED)
 
     def test_cleanup_of_the_base(self, sysroot: Sysroot, branches: list[str]) -> None:
-        assert layer(sysroot.path, "cleanup", "-b", "--json").json["freed"]["packages"] == branches
+        assert layer(sysroot.path, "cleanup", "-b", "--json").json["freed"]["packages"] == sorted(
+            branches, key=lambda ref: ref.startswith("rpmostree/local")
+        )
 
 
 class TestKargs:
