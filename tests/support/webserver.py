@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 
 @dataclass
 class Site:
-    """What is served. Paths are as in the request, without the leading slash."""
+    """What is served. Paths are as in the request, unquoted, without the leading slash."""
 
     root: Path
     url: str = ""
@@ -35,7 +36,7 @@ def serve(root: Path) -> Iterator[Site]:
         disable_nagle_algorithm = True  # or each small answer waits 40 ms for the client's acknowledgement
 
         def do_GET(self) -> None:
-            path = self.path.lstrip("/").partition("?")[0]
+            path = unquote(self.path.lstrip("/").partition("?")[0])
             wanted = self.headers.get("Range", "")
             site.requests.append((path, wanted))
             if path in site.answers:
