@@ -135,7 +135,7 @@ class Sysroot:
         if stage and self._sysroot.get_booted_deployment() is None:
             raise StoreError(f"{self.path} does not run: nothing can be staged in it")
         origin = _key_file(origin_text)
-        libostree().Deployment.origin_remove_transient_state(origin)
+        _drop_transient(origin)
         from_ = None if merge is None else self._find(merge)
         make = self._sysroot.stage_tree if stage else self._sysroot.deploy_tree
         try:
@@ -162,7 +162,7 @@ class Sysroot:
             raise StoreError("a staged deployment's origin can't be changed", hint="stage it anew")
         found = self._find(deployment)
         origin = _key_file(text)
-        libostree().Deployment.origin_remove_transient_state(origin)
+        _drop_transient(origin)
         old = found.get_origin()
         with wrapped(f"can't write the origin of {deployment.id}"):
             if old is not None and old.has_group(_TRANSIENT):
@@ -374,3 +374,17 @@ def _key_file(text: str) -> Any:
     with wrapped("the origin is damaged"):
         key_file.load_from_data(text, len(text.encode()), GLib.KeyFileFlags.KEEP_COMMENTS)
     return key_file
+
+
+def _drop_transient(origin: Any) -> None:
+    """Take out what holds for one deployment alone.
+
+    Not by ostree_deployment_origin_remove_transient_state, which takes `override-commit`, too: the commit that a
+    system is to stay at, an admin's word.
+    """
+    for group, key in ((_TRANSIENT, None), ("origin", "unlocked")):
+        if origin.has_group(group) and (key is None or key in origin.get_keys(group)[0]):
+            if key is None:
+                origin.remove_group(group)
+            else:
+                origin.remove_key(group, key)
