@@ -65,7 +65,8 @@ def test_types(metadata: Any) -> None:
     types = _types(metadata)
     assert {key: types.get(key) for key in TYPES} == TYPES
     added = {"com.example.number": "x", "com.example.list": "av", "com.example.string": "s"}
-    assert types == {**TYPES, **added}
+    ours = {"strata.package-sizes": "at", "strata.boot-size": "t"}
+    assert types == {**TYPES, **added, **ours}
 
 
 def test_the_commit_is_in_normal_form(composed: Bench) -> None:
