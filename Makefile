@@ -34,6 +34,7 @@ test: setup distro check ## all tests
 bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose
 	$(python) -m benchmarks.solve
+	$(python) -m benchmarks.layer
 
 clean-room: ## setup, demo and test on a fresh clone in a clean Debian root, with their times
 	scripts/clean-room
