@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A commit becomes a deployment: what is written in which order, and what is there if it ends in between.
 
+    0  the note of what is unfinished  the next transaction tidies, whatever it does
     1  the objects of the commit       nobody names them: a prune takes them
     2  rpmostree/base/N                keeps the base of a commit that may never be deployed: the next tidying takes it
     3  the deployment                  libostree's switch: before it the old state is complete, after it the new one
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 from layering.decision import Context, Planned
 from layering.origin import format_origin
-from layering.refspec import Branch
 from rpmtree.ostree.bases import regenerate_bases
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.finalization import staging
@@ -41,13 +41,14 @@ def deploy(context: Context, planned: Planned, commit: str) -> Deployment:
             kargs=before.kargs,
             stage=running,
         )
-    if planned.found.remote is not None and planned.found.branch is not None:
-        sysroot.remotes.set_branch(planned.found.remote, planned.found.branch, planned.found.checksum)
+    follow(context, planned)
     return made
 
 
-def give_up(context: Context, planned: Planned) -> None:
-    """Forget the branch that was left; deployments made of it keep its commits. Raises StoreError."""
-    left = context.before.require_origin().base
-    if left != planned.origin.base and isinstance(left, Branch) and left.remote is not None:
-        context.system.sysroot.remotes.set_branch(left.remote, left.branch, None)
+def follow(context: Context, planned: Planned) -> None:
+    """Have the branch that is followed name the commit that is deployed of it. Raises StoreError."""
+    sysroot, found = context.system.sysroot, planned.found
+    if found.remote is None or found.branch is None:
+        return
+    if sysroot.repository.resolve_branch(found.remote, found.branch) != bytes.fromhex(found.checksum):
+        sysroot.remotes.set_branch(found.remote, found.branch, found.checksum)

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from layering import bases
-from layering.decision import Context, Operation
+from layering.decision import Context, Operation, Planned
 from layering.outcome import Outcome, outcome_of
 from layering.planning import make_plan
+from layering.refspec import Branch
 from layering.system import System
+from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
 from layering.workspace import Workspace, borrowed_workspace, open_workspace
 from rpmtree.collector import without_collector
 from rpmtree.errors import StoreError
@@ -30,22 +32,35 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
 
     Raises every ToolError there is.
     """
-    from layering.tidy import tidy
-
     if operation.options.dry_run:
         return look(system, operation, wait, reporter)
     with without_collector(), system.locked(operation.title, wait):
         before = {found.checksum for found in system.sysroot.deployments()}
+        earlier = unfinished(system)
         with open_workspace(system) as workspace:
             context = Context(system, system.merge(), workspace, operation.options, reporter)
             outcome = _carry_out(context, operation)
         after = {found.checksum for found in system.sysroot.deployments()}
-        if before - after:
-            try:
-                tidy(system.sysroot, reporter)
-            except StoreError as error:  # what was asked for is done; this is done by the next transaction
-                reporter.warning(f"what is not needed any more could not be removed: {error.message}")
+        try:
+            _finish(system, outcome, earlier, dropped=bool(before - after), reporter=reporter)
+        except StoreError as error:  # what was asked for is done; this is done by the next transaction
+            reporter.warning(f"what is not needed any more could not be removed: {error.message}")
     return outcome
+
+
+def _finish(system: System, outcome: Outcome, earlier: Unfinished | None, *, dropped: bool, reporter: Reporter) -> None:
+    """Remove what is not needed any more, also of an `earlier` transaction that did not end. Raises StoreError."""
+    from layering.tidy import tidy
+
+    if outcome.downloaded and earlier is not None:
+        return  # what was fetched is named by nothing that is deployed
+    if earlier is not None and outcome.unchanged:
+        forget_branch(system, earlier)
+    if dropped or earlier is not None:
+        tidy(system.sysroot, reporter)
+    elif outcome.deployment is not None:
+        system.sysroot.discard_unlisted()  # this names the commit, which any prune would take else
+    end(system)
 
 
 def look(system: System, operation: Operation, wait: float | None, reporter: Reporter) -> Outcome:
@@ -63,13 +78,15 @@ def look(system: System, operation: Operation, wait: float | None, reporter: Rep
 
 def _carry_out(context: Context, operation: Operation) -> Outcome:
     from layering.assembly import import_packages, make_commit
-    from layering.deploy import deploy, give_up
+    from layering.deploy import deploy, follow
     from layering.space import check_space
 
     planned = make_plan(context, operation)
     outcome = outcome_of(context, planned)
     if outcome.unchanged:
+        follow(context, planned)  # a transaction that was killed may not have come to it
         return outcome
+    begin(context.system, _left(context, planned) if operation.purge else None)
     check_space(context, planned)
     if not bases.is_whole(context.system, planned.found.checksum):
         bases.fetch(context.system, planned.found, context.reporter)
@@ -82,9 +99,17 @@ def _carry_out(context: Context, operation: Operation) -> Outcome:
         assert planned.layered is not None
         commit = make_commit(context, planned, planned.layered, packages)
     made = deploy(context, planned, commit)
-    if operation.purge:
-        give_up(context, planned)
+    if operation.purge and (left := _left(context, planned)) is not None:
+        forget_branch(context.system, left)
     return outcome.deployed_as(made)
+
+
+def _left(context: Context, planned: Planned) -> Unfinished | None:
+    """The branch of a remote that is followed no longer; deployments made of it keep its commits."""
+    left = context.before.require_origin().base
+    if left != planned.origin.base and isinstance(left, Branch) and left.remote is not None:
+        return Unfinished(left.remote, left.branch)
+    return None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from layering.system import System
 from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
 from rpmtree.ostree.prune_lock import shared_lock
+from rpmtree.ostree.refs import REF_PREFIX
 from rpmtree.ostree.repo import remove_staging
 from rpmtree.ostree.store import Store, remove_stale_staging
 
@@ -61,6 +62,8 @@ def clear_leftovers(system: System) -> None:
     repo = system.sysroot.repo_path
     remove_tree(repo / _WORK)
     remove_stale_staging(Store(repo))
+    for reference in (repo / "tmp").glob(f"{REF_PREFIX}*"):
+        reference.unlink()
     remove_staging(repo / "tmp")
     listed = {deployment.path for deployment in system.sysroot.deployments()}
     deploy = system.path / "ostree/deploy"

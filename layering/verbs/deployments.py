@@ -39,6 +39,7 @@ def _rollback(args: argparse.Namespace, app: App) -> None:
     system = open_system(args)
     with system.locked(args.title, args.wait):
         first, *_ = system.sysroot.rollback()
+        system.sysroot.discard_unlisted()  # libostree keeps the boot entries of the order before
     if app.json:
         app.print_json({"next": first.id, "checksum": first.checksum, "version": first.version})
     else:
@@ -49,6 +50,8 @@ def _rollback(args: argparse.Namespace, app: App) -> None:
 def _cleanup(args: argparse.Namespace, app: App) -> None:
     from layering.system import open_system
     from layering.tidy import tidy
+    from layering.unfinished import begin, end, forget_branch, unfinished
+    from layering.workspace import clear_leftovers
     from rpmtree.files import remove_tree
 
     if not (args.base or args.pending or args.rollback or args.repomd):
@@ -56,10 +59,17 @@ def _cleanup(args: argparse.Namespace, app: App) -> None:
     system = open_system(args)
     freed, removed = None, []
     with system.locked(args.title, args.wait):
+        earlier = unfinished(system)
+        begin(system, earlier)
+        if args.base or earlier is not None:
+            clear_leftovers(system)
         if args.pending or args.rollback:
             removed = _drop(system, args)
-        if args.base or removed:
+        if args.base or removed or earlier is not None:
+            if earlier is not None:
+                forget_branch(system, earlier)
             freed = tidy(system.sysroot, app.reporter)
+        end(system)
         if args.repomd:
             remove_tree(system.metadata_cache)
     if app.json:

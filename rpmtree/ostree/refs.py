@@ -12,6 +12,8 @@ from pathlib import Path
 from rpmtree.errors import StoreError
 from rpmtree.files import sync_filesystem
 
+#: Of files in REPO/tmp that are to become branches; a killed process leaves them.
+REF_PREFIX = "strata-ref-"
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _BEGINNING = re.compile(r"[0-9a-f]{6,63}")
 #: What may become a path: no component begins with a dot (ostree_validate_rev).
@@ -68,7 +70,7 @@ def write_refs(repo: Path, refs: Mapping[str, bytes]) -> None:
     new: dict[Path, Path] = {}
     try:
         for ref, checksum in refs.items():
-            temporary = repo / "tmp" / f"strata-ref-{secrets.token_hex(8)}"
+            temporary = repo / "tmp" / f"{REF_PREFIX}{secrets.token_hex(8)}"
             new[heads / ref] = temporary
             temporary.write_text(f"{checksum.hex()}\n")
         sync_filesystem(heads)  # or a crash could leave a branch without content, or one to objects without names
