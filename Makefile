@@ -6,7 +6,7 @@ python := .venv/bin/python
 # Files stay together on one worker, so that what a file's tests share is made once.
 pytest := $(python) -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help setup distro demo test check bench clean-room container clean
+.PHONY: help setup distro demo test check test-faults bench clean-room container clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -30,6 +30,9 @@ check: setup ## lint, types, architecture, unit tests: under a minute
 
 test: setup distro check ## all tests
 	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py
+
+test-faults: setup ## 200 kills and 100 calls in parallel: minutes
+	STRATA_KILLS=200 STRATA_PARALLEL=100 $(python) -m pytest -q -n 2 --dist load -rP tests/faults
 
 bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose

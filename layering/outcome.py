@@ -13,6 +13,7 @@ from layering.origin import format_origin
 from layering.packagediff import Change, block_lines, difference, to_json
 from layering.requests import without_transient
 from layering.state import STATE
+from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.objects import Commit
 
@@ -85,6 +86,14 @@ def outcome_of(context: Context, planned: Planned) -> Outcome:
         notes=planned.classified.lines,
         dead=planned.layered.solution.dead if planned.layered else (),
     )
+
+
+def as_it_is(context: Context) -> Outcome:
+    """Nothing is to be done: the deployment before is what was asked for."""
+    deployment = context.before.deployment
+    commit = context.system.sysroot.repository.commit(bytes.fromhex(deployment.checksum))
+    base = base_of(bytes.fromhex(deployment.checksum), commit)
+    return Outcome(True, deployment.checksum, base.hex(), deployment.version, ())
 
 
 def _target(commit: Commit, checksum: str, planned: Planned) -> str | None:

@@ -30,23 +30,27 @@ class RequestError(ToolError):
         self.names = tuple(names)
 
 
-class AlreadyRequested(RequestError):
+class DoneAlready(RequestError):
+    """The origin is what is asked for."""
+
+
+class AlreadyRequested(DoneAlready):
     """The packages are requested already."""
 
 
-class NotRequested(RequestError):
+class NotRequested(DoneAlready):
     """The packages are not requested."""
 
 
-class OverrideExists(RequestError):
+class OverrideExists(DoneAlready):
     """The packages are overridden already."""
 
 
-class NoOverride(RequestError):
+class NoOverride(DoneAlready):
     """The packages are not overridden."""
 
 
-class SameBase(RequestError):
+class SameBase(DoneAlready):
     """The system is to leave its base for that very base."""
 
 

@@ -15,9 +15,10 @@ from dataclasses import replace
 
 from layering import bases
 from layering.decision import Context, Operation, Planned
-from layering.outcome import Outcome, outcome_of
+from layering.outcome import Outcome, as_it_is, outcome_of
 from layering.planning import make_plan
 from layering.refspec import Branch
+from layering.requests import DoneAlready
 from layering.system import System
 from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
 from layering.workspace import Workspace, borrowed_workspace, open_workspace
@@ -39,7 +40,14 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
         earlier = unfinished(system)
         with open_workspace(system) as workspace:
             context = Context(system, system.merge(), workspace, operation.options, reporter)
-            outcome = _carry_out(context, operation)
+            try:
+                outcome = _carry_out(context, operation)
+            except DoneAlready as error:
+                if earlier is None:
+                    raise
+                # By a run of this very command, most likely, that was ended before it could say so.
+                reporter.note(f"{error.message}: an interrupted command did that")
+                outcome = as_it_is(context)
         after = {found.checksum for found in system.sysroot.deployments()}
         try:
             _finish(system, outcome, earlier, dropped=bool(before - after), reporter=reporter)
