@@ -32,7 +32,7 @@ test: setup distro check ## all tests
 	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py
 
 test-faults: setup ## 200 kills and 100 calls in parallel: minutes
-	STRATA_KILLS=200 STRATA_PARALLEL=100 $(python) -m pytest -q -n 2 --dist load -rP tests/faults
+	STRATA_KILLS=210 STRATA_PARALLEL=100 $(python) -m pytest -q -n 2 --dist load -rP tests/faults
 
 bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose

@@ -67,6 +67,8 @@ def clear_leftovers(system: System) -> None:
     remove_staging(repo / "tmp")
     listed = {deployment.path for deployment in system.sysroot.deployments()}
     deploy = system.path / "ostree/deploy"
+    for temporary in deploy.glob("*/deploy/tmp.??????"):  # libglnx's, of an origin file (glnx_file_replace_contents_at)
+        temporary.unlink()
     if any(path not in listed for path in deploy.glob("*/deploy/*") if path.suffix != ".origin"):
         system.sysroot.discard_unlisted()
 
