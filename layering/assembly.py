@@ -19,7 +19,7 @@ from rpmtree.progress import step
 from rpmtree.root.base import Base, read_root
 from rpmtree.root.commit import commit_root
 from rpmtree.root.layered import Changes, Checkout, assemble_layered
-from rpmtree.root.sandbox import check_host
+from rpmtree.root.sandbox import blaming_host
 
 _MODULES = "usr/lib/modules"
 
@@ -34,7 +34,6 @@ def import_packages(context: Context, planned: Planned) -> tuple[CachedPackage, 
 
 def make_commit(context: Context, planned: Planned, layered: Layered, packages: Sequence[CachedPackage]) -> str:
     """A commit of the base with `packages` on it, its checksum in hexadecimal. Raises every ToolError of a root."""
-    check_host()
     base, solution = planned.base, layered.solution
     _refuse_labels(base)
     changes = Changes(
@@ -44,14 +43,17 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
     )
     # Not the clock's: the same packages on the same base are the same commit.
     epoch = max(base.commit.timestamp, *(found.commit.timestamp for found in packages), 0)
-    with assemble_layered(
-        base,
-        changes,
-        plan.root_spec(base, context.before.deployment.path, context.machine, epoch),
-        context.reporter,
-        work=context.workspace.work,
-        deployed=_nearest(context, base),
-    ) as root:
+    with (
+        blaming_host(),
+        assemble_layered(
+            base,
+            changes,
+            plan.root_spec(base, context.before.deployment.path, context.machine, epoch),
+            context.reporter,
+            work=context.workspace.work,
+            deployed=_nearest(context, base),
+        ) as root,
+    ):
         old, new = base.root.directory(_MODULES), root.base.directory(_MODULES)
         kernel_step = planned.classified.active.regenerate_initramfs or not same(old, new)
         spec = plan.finish_spec(base, planned.classified.active, epoch, new_kernel=_kernels(old) != _kernels(new))

@@ -71,7 +71,28 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, **kwargs: Any) -> None:
         super().__init__(prog, allow_abbrev=False, **kwargs)
-        add_common_options(self)
+        self.is_complete = False
+
+    def complete(self) -> None:
+        """Add the options that all verbs share: of a parser that is used, since a command has dozens that are not."""
+        if not self.is_complete:
+            self.is_complete = True
+            add_common_options(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse `args`."""
+        self.complete()
+        return super().parse_known_args(args, namespace)
+
+    def format_help(self) -> str:
+        """The text of --help."""
+        self.complete()
+        return super().format_help()
+
+    def format_usage(self) -> str:
+        """The usage line."""
+        self.complete()
+        return super().format_usage()
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError where argparse would end the process."""

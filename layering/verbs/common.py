@@ -21,6 +21,17 @@ _WAIT = "--wait"
 class VerbParser(Parser):
     """A parser for which a bare `--wait` is whole: the word after it is an argument of the verb's."""
 
+    #: Whether it is a verb on a system, and one that takes the sysroot's lock.
+    on_system = changes = False
+
+    def complete(self) -> None:
+        """Add what all verbs on a system share."""
+        if not self.is_complete and self.on_system:
+            add_system(self)
+            if self.changes:
+                add_wait(self)
+        super().complete()
+
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse `args`; argparse itself would take `--wait vim` for a number of seconds."""
         words = list(args or ())
@@ -39,9 +50,7 @@ def add_verb(
     """
     parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", **more)
     parser.set_defaults(action=action, title=" ".join(("layer", *group.split(), name)))
-    add_system(parser)
-    if changes:
-        add_wait(parser)
+    parser.on_system, parser.changes = True, changes
     return parser
 
 

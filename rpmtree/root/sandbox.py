@@ -237,6 +237,19 @@ def check_host() -> None:
         raise ToolError(_missing_right(reason[0]), hint=_HINT, detail=reason[0])
 
 
+@contextmanager
+def blaming_host() -> Iterator[None]:
+    """Where the body fails, and this machine can't run the sandbox at all, say that instead (see `check_host`).
+
+    To ask first costs as much as a script.
+    """
+    try:
+        yield
+    except ToolError:
+        check_host()
+        raise
+
+
 _HINT = (
     "on a plain machine run it as root; in a container add --cap-add all --security-opt seccomp=unconfined; "
     "in a chroot, bind its root on itself and pivot_root into it in a mount and pid namespace of its own"

@@ -199,13 +199,21 @@ def _states(header: bytes, install_langs: Sequence[str], documentation: bool) ->
     return bytes(2 if file.path in out else 0 for file in files) if out else b""
 
 
+def _bindings() -> Path:
+    """The directory that holds rpm's bindings."""
+    import rpm
+
+    return Path(rpm.__file__).parent.parent
+
+
 @contextmanager
 def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[dict[str, Any]]]:
     """The process that writes; gives its answers as they come."""
     program = Path(__file__).with_name("database_worker.py")
     with tempfile.TemporaryFile() as errors:
         process = command.spawn(
-            [sys.executable, "-I", str(program), str(root.absolute())],
+            # Without `site`, which takes longer than all else until the bindings are there; it is told where they are.
+            [sys.executable, "-I", "-S", str(program), str(root.absolute()), str(_bindings())],
             stdin=subprocess.PIPE,
             stderr=errors.fileno(),
             env={"SOURCE_DATE_EPOCH": str(epoch)},

@@ -4,14 +4,14 @@
 A process of its own, since rpm keeps macros and a root directory for the whole process, takes chroot(2), and gives
 back little of the memory it takes. It imports nothing of ours, so that it starts fast wherever it lies.
 
-    database_worker.py ROOT < frames > answer
+    database_worker.py ROOT BINDINGS < frames > answer
 
-ROOT is a directory that is empty but for "db", which is empty, too, or holds the database that is to be changed; the
-database is written into that. Frames are a length (8 bytes, big endian) and as many bytes. The first is a JSON list of
-the records (numbers in the database) that are to be removed; two make a package: the header as rpm.hdr.unload() gives
-it, and a byte for the state of each of its files, or none where all are normal. The answers are two lines of JSON. At
-once: {"order": places of the packages in the input, in rpm's install order}; when all is written: {"written": how many
-packages the database holds, "problems": texts}.
+BINDINGS is the directory in which `rpm` is found. ROOT is a directory that is empty but for "db", which is empty, too,
+or holds the database that is to be changed; the database is written into that. Frames are a length (8 bytes, big
+endian) and as many bytes. The first is a JSON list of the records (numbers in the database) that are to be removed; two
+make a package: the header as rpm.hdr.unload() gives it, and a byte for the state of each of its files, or none where
+all are normal. The answers are two lines of JSON. At once: {"order": places of the packages in the input, in rpm's
+install order}; when all is written: {"written": how many packages the database holds, "problems": texts}.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+if __name__ == "__main__":
+    sys.path.append(sys.argv.pop())
 
 import rpm
 

@@ -143,12 +143,10 @@ class LazyFiles(Sequence[File]):
         return self._all()[index]
 
     def below(self, prefix: str) -> Sequence[File]:
-        """The files whose paths begin with `prefix`; without a directory that fits, none is read."""
+        """The files whose paths begin with `prefix`; no others are read."""
         if self._files is None:
-            names = (_text(name) for name in self._header["DIRNAMES"])
-            if not any(name.startswith(prefix) or prefix.startswith(name) for name in names):
-                return ()
-        return [file for file in self._all() if file.path.startswith(prefix)]
+            return files_of(self._header, prefix)
+        return [file for file in self._files if file.path.startswith(prefix)]
 
 
 _SCRIPTS = {
@@ -230,22 +228,32 @@ def provides_of(header: Any) -> tuple[str, ...]:
     return tuple(map(_text, header["PROVIDENEVRS"]))
 
 
-def files_of(header: Any) -> tuple[File, ...]:
-    """The files of an `rpm.hdr`, in the header's order."""
-    directories = header["DIRNAMES"]
-    sizes = header["LONGFILESIZES"] or header["FILESIZES"]
+def files_of(header: Any, prefix: str = "") -> tuple[File, ...]:
+    """The files of an `rpm.hdr` whose paths begin with `prefix`, in the header's order."""
+    directories = [_text(name) for name in header["DIRNAMES"]]
+    indexes = header["DIRINDEXES"]
+    fitting = {at for at, name in enumerate(directories) if name.startswith(prefix) or prefix.startswith(name)}
+    chosen = [at for at, index in enumerate(indexes) if index in fitting]
+    if not chosen:
+        return ()
     count = len(header["BASENAMES"])
-    caps = header["FILECAPS"] or [""] * count
-    inodes, devices = header["FILEINODES"], header["FILEDEVICES"]
-    groups = _link_groups(list(zip(devices, inodes, header["FILEMODES"], strict=True)))
-    return tuple(
-        File(_text(directories[index]) + _text(name), mode & 0xFFFF, _text(user), _text(group), size, _text(digest),
-             flags, _text(cap), _text(target), _text(lang), link_group)
-        for index, name, mode, user, group, size, digest, flags, cap, target, lang, link_group in zip(
-            header["DIRINDEXES"], header["BASENAMES"], header["FILEMODES"], header["FILEUSERNAME"],
-            header["FILEGROUPNAME"], sizes, header["FILEDIGESTS"], header["FILEFLAGS"], caps,
-            header["FILELINKTOS"], header["FILELANGS"], groups, strict=True)
+    sizes, caps = header["LONGFILESIZES"] or header["FILESIZES"], header["FILECAPS"] or [""] * count
+    inodes, devices, modes = header["FILEINODES"], header["FILEDEVICES"], header["FILEMODES"]
+    names, users, owners = header["BASENAMES"], header["FILEUSERNAME"], header["FILEGROUPNAME"]
+    digests, flags, targets, langs = (header[f"FILE{tag}"] for tag in ("DIGESTS", "FLAGS", "LINKTOS", "LANGS"))
+    if {len(column) for column in (indexes, sizes, caps, inodes, devices, modes, users, owners, digests, flags,
+                                   targets, langs)} != {count}:  # fmt: skip
+        raise ValueError("the header's columns of files have different lengths")
+    groups = _link_groups(list(zip(devices, inodes, modes, strict=True)))
+    found = (
+        File(
+            *(directories[indexes[at]] + _text(names[at]), modes[at] & 0xFFFF, _text(users[at]), _text(owners[at])),
+            *(sizes[at], _text(digests[at]), flags[at], _text(caps[at]), _text(targets[at]), _text(langs[at])),
+            groups[at],
+        )
+        for at in chosen
     )  # fmt: skip
+    return tuple(file for file in found if file.path.startswith(prefix)) if prefix else tuple(found)
 
 
 def _link_groups(identities: list[tuple[int, int, int]]) -> list[int]:
