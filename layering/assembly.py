@@ -55,7 +55,7 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
         ) as root,
     ):
         old, new = base.root.directory(_MODULES), root.base.directory(_MODULES)
-        kernel_step = planned.classified.active.regenerate_initramfs or not same(old, new)
+        kernel_step = planned.classified.active.regenerate_initramfs or not _same(old, new)
         spec = plan.finish_spec(base, planned.classified.active, epoch, new_kernel=_kernels(old) != _kernels(new))
         finish_root(root.tree, spec, KERNEL_LAYER_STEPS if kernel_step else LAYER_STEPS, context.reporter)
     with step(context.reporter, "Committing"):
@@ -72,15 +72,8 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
     return committed.checksum.hex()
 
 
-def same(one: Directory | None, other: Directory | None) -> bool:
-    """Whether two trees hold the same."""
-    if one is None or other is None:
-        return one is other
-    return (
-        one.files == other.files
-        and one.dirs.keys() == other.dirs.keys()
-        and all(same(below, other.dirs[name]) for name, below in one.dirs.items())
-    )
+def _same(one: Directory | None, other: Directory | None) -> bool:
+    return one is other if one is None or other is None else one.same_as(other)
 
 
 def _kernels(modules: Directory | None) -> dict[str, bytes]:

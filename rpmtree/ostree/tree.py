@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rpmtree.ostree import objects
 from rpmtree.ostree.objects import Kind
@@ -12,6 +13,9 @@ from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.variant import parse, serialise
 
 DEFAULT_META = objects.dirmeta(0o755)
+#: Of a dirtree and a dirmeta object.
+Checksums = tuple[bytes, bytes]
+_Read = Callable[[], "tuple[dict[str, bytes], dict[str, Directory]]"]
 
 
 class Directory:
@@ -21,15 +25,34 @@ class Directory:
     putting it together means changing it.
     """
 
-    __slots__ = ("_copied_from", "_stored", "dirs", "files", "meta")
+    __slots__ = ("_copied_from", "_read", "_stored", "dirs", "files", "meta")
+    files: dict[str, bytes]
+    dirs: dict[str, Directory]
 
-    def __init__(self, meta: bytes = DEFAULT_META) -> None:
+    def __init__(
+        self, meta: bytes = DEFAULT_META, *, stored: Checksums | None = None, read: _Read | None = None
+    ) -> None:
+        """With `read`, names are read when they are first looked at; `stored` are then the checksums of the objects."""
         self.meta = meta
-        self.files: dict[str, bytes] = {}
-        self.dirs: dict[str, Directory] = {}
-        #: The checksums of the objects that it was loaded from, or that what it is a copy of was.
-        self._stored: tuple[bytes, bytes] | None = None
         self._copied_from: Directory | None = None
+        self._stored = stored
+        self._read = read
+        if read is None:
+            self.files, self.dirs = {}, {}
+
+    def __getattr__(self, name: str) -> Any:
+        """`files` or `dirs` before they are read. Raises StoreError."""
+        if name not in ("files", "dirs"):
+            raise AttributeError(name)
+        assert self._read is not None
+        self.files, self.dirs = self._read()
+        self._read = None
+        return getattr(self, name)
+
+    @property
+    def unread(self) -> bytes | None:
+        """The checksum of the dirtree, where nobody has looked at the names, let alone changed them."""
+        return self._stored[0] if self._read is not None and self._stored is not None else None
 
     def directory(self, path: str) -> Directory | None:
         """The directory at `path` (no leading slash; empty is this one), without following links."""
@@ -52,8 +75,10 @@ class Directory:
 
     def copy(self) -> Directory:
         """The same tree, which can be changed without changing this one. This one is not to be changed from then on."""
-        twin = Directory(self.meta)
+        twin = Directory(self.meta, stored=self._stored if self._read else None, read=self._read)
         twin._copied_from = self
+        if self._read is not None:
+            return twin
         twin.files = dict(self.files)
         twin.dirs = {name: below.copy() for name, below in self.dirs.items()}
         return twin
@@ -70,6 +95,18 @@ class Directory:
         if first.dirs.keys() != below.keys():
             return None
         return first._stored if all(first.dirs[name]._stored == sums for name, sums in below.items()) else None
+
+    def same_as(self, other: Directory) -> bool:
+        """Whether two trees hold the same; what nobody has looked at is compared by its checksum."""
+        if self.meta != other.meta:
+            return False
+        if (other.unread is not None and self._stored and self._stored[0] == other.unread) or self is other:
+            return True
+        return (
+            self.files == other.files
+            and self.dirs.keys() == other.dirs.keys()
+            and all(below.same_as(other.dirs[name]) for name, below in self.dirs.items())
+        )
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Directory]]:
         """Each directory from here on with its path, sorted, parents first."""
@@ -125,32 +162,38 @@ def _split(data: bytes) -> list[str]:
     return data.decode("utf-8", "surrogateescape").split("\0")
 
 
-def load(store: Store, tree: bytes, meta: bytes, *, whole: bool = True) -> Directory:
-    """Read the tree with these dirtree and dirmeta checksums. Raises StoreError.
+def load(store: Store, tree: bytes, meta: bytes) -> Directory:
+    """Read the tree with these dirtree and dirmeta checksums. Raises StoreError."""
+    root = look_at(store, tree, meta)
+    for _ in root.walk():
+        pass
+    return root
 
-    Unless it is to be `whole`, directories that the store has not got are left out.
+
+def look_at(store: Store, tree: bytes, meta: bytes, *, whole: bool = True) -> Directory:
+    """The tree with these dirtree and dirmeta checksums, whose directories are read when somebody looks at them.
+
+    Unless it is to be `whole`, directories that the store has not got are left out. Raises StoreError, then too.
     """
     metas: dict[bytes, bytes] = {}
 
-    def load_one(tree: bytes, meta: bytes) -> Directory:
+    def one(tree: bytes, meta: bytes) -> Directory:
         if meta not in metas:
             metas[meta] = store.read(Kind.DIRMETA, meta)
-        found = Directory(metas[meta])
-        found._stored = tree, meta
-        found.files, below = objects.parse_dirtree(store.read(Kind.DIRTREE, tree))
-        found.dirs = {
-            name: load_one(*checksums)
-            for name, checksums in below.items()
-            if whole or store.has(Kind.DIRTREE, checksums[0])
-        }
-        return found
 
-    return load_one(tree, meta)
+        def read() -> tuple[dict[str, bytes], dict[str, Directory]]:
+            files, below = objects.parse_dirtree(store.read(Kind.DIRTREE, tree))
+            there = (item for item in below.items() if whole or store.has(Kind.DIRTREE, item[1][0]))
+            return files, {name: one(*checksums) for name, checksums in there}
+
+        return Directory(metas[meta], stored=(tree, meta), read=read)
+
+    return one(tree, meta)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A tree that was staged: the root's checksums, and all metadata objects of the tree."""
+    """A tree that was staged: the root's checksums, and its metadata objects; not those below what nobody looked at."""
 
     tree: bytes
     meta: bytes
@@ -164,6 +207,9 @@ def write(staging: Staging, directory: Directory) -> Written:
     metas: dict[bytes, bytes] = {}
 
     def write_one(directory: Directory) -> tuple[bytes, bytes]:
+        if (unread := directory.unread) is not None:
+            dirtrees.add(unread)
+            return unread, write_meta(directory)
         below = {name: write_one(found) for name, found in directory.dirs.items()}
         if (known := directory.unchanged(below)) is not None:
             dirtrees.add(known[0])
@@ -171,9 +217,12 @@ def write(staging: Staging, directory: Directory) -> Written:
             return known
         tree = staging.add_metadata(Kind.DIRTREE, objects.dirtree(directory.files, below))
         dirtrees.add(tree)
+        return tree, write_meta(directory)
+
+    def write_meta(directory: Directory) -> bytes:
         if directory.meta not in metas:
             metas[directory.meta] = staging.add_metadata(Kind.DIRMETA, directory.meta)
-        return tree, metas[directory.meta]
+        return metas[directory.meta]
 
     tree, meta = write_one(directory)
     return Written(tree, meta, frozenset(dirtrees), frozenset(metas.values()))

@@ -125,7 +125,7 @@ def read_base(store: Store, checksum: bytes, *, whole: bool = True) -> Base:
 
 def read_root(store: Store, commit: Commit, *, whole: bool = True) -> Directory:
     """The tree of a commit with its configuration at /etc, as programs see it. Raises StoreError."""
-    root = tree.load(store, commit.tree, commit.meta, whole=whole)
+    root = tree.look_at(store, commit.tree, commit.meta, whole=whole)
     usr = root.dirs.get("usr")
     if usr is not None and "etc" in usr.dirs:
         root.dirs["etc"] = usr.dirs.pop("etc")

@@ -34,6 +34,8 @@ def _write(store: Store, base: Directory, wanted: Directory, place: Callable[[],
     """Write what differs; `place` makes the directory when it is first needed, and gives its path."""
     if base.meta != wanted.meta:
         place()
+    elif wanted.unread is not None and base.same_as(wanted):
+        return
     if base.files != wanted.files:
         for name, checksum in wanted.files.items():
             if base.files.get(name) != checksum:

@@ -247,9 +247,10 @@ def files_of(header: Any, prefix: str = "") -> tuple[File, ...]:
     groups = _link_groups(list(zip(devices, inodes, modes, strict=True)))
     found = (
         File(
-            *(directories[indexes[at]] + _text(names[at]), modes[at] & 0xFFFF, _text(users[at]), _text(owners[at])),
-            *(sizes[at], _text(digests[at]), flags[at], _text(caps[at]), _text(targets[at]), _text(langs[at])),
-            groups[at],
+            path=directories[indexes[at]] + _text(names[at]), mode=modes[at] & 0xFFFF,
+            user=_text(users[at]), group=_text(owners[at]), size=sizes[at], digest=_text(digests[at]),
+            flags=flags[at], caps=_text(caps[at]), target=_text(targets[at]), lang=_text(langs[at]),
+            link_group=groups[at],
         )
         for at in chosen
     )  # fmt: skip
