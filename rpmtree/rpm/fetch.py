@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import http
-import http.client
 import io
 import os
-import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from rpmtree.errors import ConfigError, FetchError
+from rpmtree.errors import FetchError
 from rpmtree.rpm.repos import Repo
 
 TIMEOUT = 30.0
@@ -65,21 +60,8 @@ class Fetcher:
         """`proxy` is for a repository that names none; with `offline` every fetch fails."""
         self._repo = repo
         self._offline = offline
-        proxy = repo.proxy or proxy
-        self._opener = urllib.request.OpenerDirector()
-        # Given even when empty: otherwise urllib takes proxies from the environment. Handlers of file: are not given.
-        self._add(urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {}))
-        self._add(urllib.request.HTTPHandler())
-        self._add(urllib.request.HTTPDefaultErrorHandler())
-        self._add(urllib.request.HTTPErrorProcessor())
-        self._add(urllib.request.UnknownHandler())
-        self._add(_Redirects())
-        if repo.username:
-            passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
-            for url in repo.baseurl:
-                passwords.add_password(None, url, repo.username, repo.password, is_authenticated=True)
-            self._add(urllib.request.HTTPBasicAuthHandler(passwords))
-        # Made when it is needed: reading all certificates takes as long as a solve.
+        self._proxy = repo.proxy or proxy
+        self._opener: Any = None
         self._has_tls = False
         self._lock = threading.Lock()
 
@@ -97,6 +79,7 @@ class Fetcher:
 
     def save(self, urls: Sequence[str], path: Path, *, limit: int) -> None:
         """Put what the first URL that answers has at `path`, at most `limit` bytes. Raises FetchError."""
+        from rpmtree.rpm import transport
 
         def once(url: str) -> None:
             with self._open(url, 0) as answer, open(path, "wb") as file:
@@ -105,7 +88,7 @@ class Fetcher:
                     if file.tell() > limit:
                         raise _BadError(f"it is longer than {limit} bytes")
                 if answer.length:
-                    raise http.client.IncompleteRead(b"", answer.length)
+                    raise transport.IncompleteRead(b"", answer.length)
 
         self._try(urls, once)
 
@@ -142,6 +125,8 @@ class Fetcher:
 
     def _go_on(self, url: str, file: io.BufferedRandom, size: int, advanced: Callable[[int], None]) -> None:
         """Append to `file` what is missing of `size` bytes."""
+        from rpmtree.rpm import transport
+
         begin = file.seek(0, os.SEEK_END)
         if begin > size:
             begin = file.truncate(0)
@@ -149,7 +134,7 @@ class Fetcher:
             return
         started = time.monotonic()
         with self._open(url, begin) as answer:
-            if begin and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+            if begin and answer.status != transport.PARTIAL_CONTENT:
                 begin = file.truncate(0)
             if answer.length is not None and begin + answer.length != size:
                 raise _BadError(f"it has {begin + answer.length} bytes, and not {size} as the metadata says")
@@ -164,39 +149,39 @@ class Fetcher:
                 if time.monotonic() - started > TIMEOUT + (at - begin) / _SLOWEST:
                     raise TimeoutError("it comes too slowly")
         if at < size:
-            raise http.client.IncompleteRead(b"", size - at)
+            raise transport.IncompleteRead(b"", size - at)
 
     def _open(self, url: str, begin: int) -> Any:
         if self._offline:
             raise FetchError(f"{url} is not in the cache, and nothing may be fetched")
         if urlsplit(url).scheme not in ("http", "https"):
             raise FetchError(f"{url} is not a URL of http:// or https://")
+        from rpmtree.rpm import transport
+
         with self._lock:
+            if self._opener is None:
+                self._opener = transport.opener(self._repo, self._proxy)
             if url.startswith("https:") and not self._has_tls:
-                self._add(urllib.request.HTTPSHandler(context=self._tls()))
+                transport.add_tls(self._opener, self._repo)
                 self._has_tls = True
         headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
         if begin:
             headers["Range"] = f"bytes={begin}-"
-        return self._opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)  # noqa: S310
+        return self._opener.open(transport.request(url, headers), timeout=TIMEOUT)
 
     def _try(self, urls: Sequence[str], once: Callable[[str], _T]) -> _T:
         """What `once` gives for the first URL that it can be had from; each is tried, then all again."""
+        from rpmtree.rpm import transport
+
         reasons: dict[str, str] = {}
         for attempt in range(ATTEMPTS):
             for url in urls:
                 try:
                     return once(url)
-                except urllib.error.HTTPError as error:
+                except transport.HTTPError as error:
                     reasons[url] = f"the server answers {error.code} {error.reason}"
                     error.close()
-                except (
-                    _BadError,
-                    TimeoutError,
-                    ssl.SSLError,
-                    http.client.HTTPException,
-                    urllib.error.URLError,
-                ) as error:
+                except (_BadError, *transport.ERRORS) as error:
                     reasons[url] = str(getattr(error, "reason", error)) or type(error).__name__
                 except OSError as error:
                     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
@@ -212,22 +197,6 @@ class Fetcher:
             detail="\n".join(f"  {url}: {reason}" for url, reason in reasons.items()),
         )
 
-    def _tls(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self._repo.sslcacert)
-            if not self._repo.sslverify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            if self._repo.sslclientcert:
-                context.load_cert_chain(self._repo.sslclientcert, self._repo.sslclientkey)
-        except OSError as error:
-            message = f"a certificate or key of the repository {self._repo.id} can't be read: {error}"
-            raise ConfigError(message, place=self._repo.place) from error
-        return context
-
-    def _add(self, handler: urllib.request.BaseHandler) -> None:
-        self._opener.add_handler(handler)
-
 
 def _is(file: io.BufferedRandom, digest: Digest) -> bool:
     file.seek(0)
@@ -236,24 +205,3 @@ def _is(file: io.BufferedRandom, digest: Digest) -> bool:
 
 class _BadError(Exception):
     """What came is not what was asked for; another mirror may have it."""
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from https to http, and never to another scheme."""
-
-    max_redirections = 5
-
-    def redirect_request(  # noqa: PLR0917 - the signature is urllib's
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        """The request that follows; None ends in an error."""
-        scheme = urlsplit(newurl).scheme
-        if scheme not in ("http", "https") or (req.type == "https" and scheme == "http"):
-            raise urllib.error.URLError(f"the server leads to {newurl}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
