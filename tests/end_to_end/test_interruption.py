@@ -92,6 +92,7 @@ def test_stopped_at_each_step(bench: Bench, signum: signal.Signals, delay: float
     bench.add_repo("updates", [greeter("2.2")])
     announced = [step for step in steps(bench) if step not in ("Fetching", "Importing")]  # now in the cache
     second = bench.commit()
+    scratch = bench.state()["scratch"]
     assert len(announced) >= 5
     for step in announced:
         ostree(bench.repo, "reset", REF, first)
@@ -113,7 +114,7 @@ def test_stopped_at_each_step(bench: Bench, signum: signal.Signals, delay: float
     ostree(bench.cachedir / "pkgcache-repo", "fsck", "--quiet")
     # SIGKILL may leave the one line of a branch to be; libostree clears repo/tmp of what is a day old.
     left = [path for path in (bench.repo / "tmp").iterdir() if path.is_dir() or path.stat().st_size > 65]
-    assert [path.name for path in left if path.name != "cache"] == before["scratch"]
+    assert [path.name for path in left if path.name != "cache"] == scratch
 
 
 @pytest.mark.parametrize("step", ["Solving", "Fetching", "Importing"])
