@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layering.classify import Dormant
-from layering.status import Pair
 from rpmtree.ostree.objects import BOOT_SIZE, PACKAGE_SIZES, PKGLIST, Commit
 from rpmtree.ostree.variant import Variant
-from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.nevra import Nevra, Pair
 
 INACTIVE = "strata.inactive"
 

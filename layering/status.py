@@ -13,9 +13,7 @@ from typing import Any
 
 from layering.classify import Dormant
 from layering.origin import Origin
-from rpmtree.rpm.nevra import Nevra
-
-Pair = tuple[Nevra, Nevra]
+from rpmtree.rpm.nevra import Nevra, Pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from layering.refspec import Branch
-from layering.status import DeploymentStatus, Pair, SystemStatus
+from layering.status import DeploymentStatus, SystemStatus
 from rpmtree.console import printable
+from rpmtree.rpm.nevra import Pair
 
 #: Of the longest label, so that columns stay where they are from one call to the next.
 _WIDTH = len("InactiveBaseReplacements")

@@ -7,7 +7,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,11 @@ _DEEPEST = 64
 
 class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def random_name() -> str:
+    """16 characters that nobody else has thought of. (`secrets` would do, and takes milliseconds to load.)"""
+    return os.urandom(8).hex()
 
 
 def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
@@ -275,7 +279,7 @@ def _remove_directory(dir_fd: int, name: str, device: int, top: int | None, dept
                 if not stat.S_ISDIR(os.stat(child, dir_fd=fd, follow_symlinks=False).st_mode):
                     os.unlink(child, dir_fd=fd)
                 elif top is not None and depth >= _DEEPEST:
-                    os.rename(child, f".deep-{secrets.token_hex(8)}", src_dir_fd=fd, dst_dir_fd=top)
+                    os.rename(child, f".deep-{random_name()}", src_dir_fd=fd, dst_dir_fd=top)
                 else:
                     _remove_directory(fd, child, device, fd if top is None else top, depth + 1)
     finally:

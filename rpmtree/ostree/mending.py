@@ -7,7 +7,6 @@ Deployed files share their bytes with objects, so that writing into one would ch
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rpmtree.errors import StoreError
-from rpmtree.files import fsync_directory
+from rpmtree.files import fsync_directory, random_name
 from rpmtree.ostree import objects
 from rpmtree.ostree.checking import Checker, is_whole, read_xattrs
 from rpmtree.ostree.library import libostree, wrapped
@@ -121,7 +120,7 @@ def relink(store: Store, checksum: bytes, path: str) -> None:
     Raises StoreError.
     """
     directory, name = os.path.split(path)
-    temporary = f"{directory}/.strata-{secrets.token_hex(8)}"
+    temporary = f"{directory}/.strata-{random_name()}"
     try:
         os.link(store.object_path(Kind.FILE, checksum), temporary, follow_symlinks=False)
         try:

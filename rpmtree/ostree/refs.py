@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from rpmtree.errors import StoreError
-from rpmtree.files import sync_filesystem
+from rpmtree.files import random_name, sync_filesystem
 
 #: Of files in REPO/tmp that are to become branches; a killed process leaves them.
 REF_PREFIX = "strata-ref-"
@@ -70,7 +69,7 @@ def write_refs(repo: Path, refs: Mapping[str, bytes]) -> None:
     new: dict[Path, Path] = {}
     try:
         for ref, checksum in refs.items():
-            temporary = repo / "tmp" / f"{REF_PREFIX}{secrets.token_hex(8)}"
+            temporary = repo / "tmp" / f"{REF_PREFIX}{random_name()}"
             new[heads / ref] = temporary
             temporary.write_text(f"{checksum.hex()}\n")
         sync_filesystem(heads)  # or a crash could leave a branch without content, or one to objects without names

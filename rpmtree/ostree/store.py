@@ -11,14 +11,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from rpmtree.errors import StoreError
-from rpmtree.files import remove_tree, sync_filesystem
+from rpmtree.files import random_name, remove_tree, sync_filesystem
 from rpmtree.ostree import objects
 from rpmtree.ostree.objects import Commit, FileMeta, Kind
 
@@ -77,7 +76,7 @@ class Staging:
         self.store = store
         self._few = few
         self._made = directory is None
-        self.directory = directory or store.path / "tmp" / f"{_STAGING}{secrets.token_hex(8)}"
+        self.directory = directory or store.path / "tmp" / f"{_STAGING}{random_name()}"
         self._prefix = f"{self.directory}/"
         self._fans: set[str] = set()
         if self._made:
@@ -124,7 +123,7 @@ class Staging:
     def add_stream(self, meta: FileMeta, read: Callable[[int], bytes]) -> bytes:
         """Stage a regular file whose content comes in pieces, `read(limit)` until b""; gives its checksum."""
         digest = hashlib.sha256(objects.file_header(meta))
-        temporary = f"00/incoming-{secrets.token_hex(8)}"
+        temporary = f"00/incoming-{random_name()}"
 
         def pieces() -> Iterable[bytes]:
             while data := read(_CHUNK):

@@ -7,7 +7,6 @@ host's configuration of places, or at a tree. Where it lies in an image is a fin
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -19,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rpmtree import command
 from rpmtree.errors import StoreError
@@ -77,7 +75,7 @@ def write_database(
 class Writing:
     """A database that is being written."""
 
-    def __init__(self, names: Sequence[Nevra], answers: Iterator[dict[str, Any]]) -> None:
+    def __init__(self, names: Sequence[Nevra], answers: Iterator[str]) -> None:
         self._names = names
         self._answers = answers
         self._order: tuple[Nevra, ...] | None = None
@@ -85,7 +83,7 @@ class Writing:
     def order(self) -> tuple[Nevra, ...]:
         """Rpm's install order, waited for the first time. Raises StoreError."""
         if self._order is None:
-            self._order = tuple(self._names[number] for number in next(self._answers)["order"])
+            self._order = tuple(self._names[int(number)] for number in next(self._answers).split())
         return self._order
 
 
@@ -119,7 +117,7 @@ def writing_database(
         raise StoreError(f"a package is to be recorded twice: {', '.join(twice)}")
     states = (_states(header, install_langs, documentation) for _, header in by_name)
     parts = (part for (_, header), state in zip(by_name, states, strict=True) for part in (header, state))
-    removed = json.dumps(base.removed if base else ()).encode()
+    removed = " ".join(map(str, base.removed if base else ())).encode()
     frames = b"".join(len(part).to_bytes(8, "big") + part for part in (removed, *parts))
     wanted = len(names) + (_count(base.database) - len(base.removed) if base else 0)
     work = Path(tempfile.mkdtemp(prefix=".rpmdb-", dir=directory.parent))
@@ -132,7 +130,7 @@ def writing_database(
             writing = Writing(names, answers)
             yield writing
             writing.order()
-            _check(next(answers), wanted)
+            _check(int(next(answers)), wanted, problems=tuple(answers))
         try:
             os.rename(work / "db", directory)
         except OSError as error:
@@ -141,12 +139,12 @@ def writing_database(
         remove_tree(work)
 
 
-def _check(answer: dict[str, Any], wanted: int) -> None:
-    if answer["problems"] or answer["written"] != wanted:
+def _check(written: int, wanted: int, problems: Sequence[str]) -> None:
+    if problems or written != wanted:
         raise StoreError(
-            f"the rpm database holds {answer['written']} of {wanted} packages",
+            f"the rpm database holds {written} of {wanted} packages",
             hint="this may be a bug of ours; the lines below are rpm's",
-            detail="\n".join(answer["problems"]),
+            detail="\n".join(problems),
         )
 
 
@@ -207,8 +205,8 @@ def _bindings() -> Path:
 
 
 @contextmanager
-def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[dict[str, Any]]]:
-    """The process that writes; gives its answers as they come."""
+def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[str]]:
+    """The process that writes; gives the lines of its answer as they come."""
     program = Path(__file__).with_name("database_worker.py")
     with tempfile.TemporaryFile() as errors:
         process = command.spawn(
@@ -222,12 +220,13 @@ def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[dict[str
         assert process.stdin
         assert process.stdout
 
-        def answers() -> Iterator[dict[str, Any]]:
+        def answers() -> Iterator[str]:
             assert process.stdout
             while line := process.stdout.readline():
-                yield json.loads(line)
-            errors.seek(0)
-            raise StoreError("rpm could not write the database", detail=command.tail(errors.read()))
+                yield line.decode("utf-8", "surrogateescape").rstrip("\n")
+            if process.wait() != 0:
+                errors.seek(0)
+                raise StoreError("rpm could not write the database", detail=command.tail(errors.read()))
 
         try:
             with suppress(BrokenPipeError):  # it died: its answer is missing, and that is said with what it wrote

@@ -2,33 +2,35 @@
 """Writes an rpm database of given headers; run as a program of its own by `rpmtree.rpm.database`.
 
 A process of its own, since rpm keeps macros and a root directory for the whole process, takes chroot(2), and gives
-back little of the memory it takes. It imports nothing of ours, so that it starts fast wherever it lies.
+back little of the memory it takes. It imports nothing of ours, and little of Python's, so that it starts fast wherever
+it lies: half its time would go into json and pathlib.
 
     database_worker.py ROOT BINDINGS < frames > answer
 
 BINDINGS is the directory in which `rpm` is found. ROOT is a directory that is empty but for "db", which is empty, too,
 or holds the database that is to be changed; the database is written into that. Frames are a length (8 bytes, big
-endian) and as many bytes. The first is a JSON list of the records (numbers in the database) that are to be removed; two
-make a package: the header as rpm.hdr.unload() gives it, and a byte for the state of each of its files, or none where
-all are normal. The answers are two lines of JSON. At once: {"order": places of the packages in the input, in rpm's
-install order}; when all is written: {"written": how many packages the database holds, "problems": texts}.
+endian) and as many bytes. The first is text, the records (numbers in the database) that are to be removed; two make a
+package: the header as rpm.hdr.unload() gives it, and a byte for the state of each of its files, or none where all are
+normal. The answer is lines of text. At once: the places of the packages in the input, in rpm's install order. When all
+is written: how many packages the database holds. Then what rpm objects to, a line each.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import struct
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
 
 if __name__ == "__main__":
     sys.path.append(sys.argv.pop())
 
 import rpm
+
+TYPE_CHECKING = False  # what `typing` would say
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import IO, Any
 
 #: Of the lead, rpm still reads the magic, the version, and the kind of signature (5: a header).
 _LEAD = (b"\xed\xab\xee\xdb\x03\x00".ljust(78, b"\0") + b"\x00\x05").ljust(96, b"\0")
@@ -44,7 +46,7 @@ def main(root: str) -> None:
     os.umask(0o022)
     removed, *frames = _frames(sys.stdin.buffer)
     headers, states = frames[0::2], frames[1::2]
-    erased = json.loads(removed)
+    erased = [int(number) for number in removed.split()]
     # Payloads were verified when they were imported. The rest is what the host's configuration could change.
     for name, value in {"_dbpath": "/db", "_db_backend": "sqlite", "_pkgverify_level": "none"}.items():
         rpm.addMacro(name, value)
@@ -66,15 +68,15 @@ def main(root: str) -> None:
         transaction.addErase(record)
     transaction.order()
     order = [element.Key() for element in transaction if element.Type() == rpm.TR_ADDED]
-    _answer(order=order)
+    _answer([" ".join(map(str, order))])
     problems = transaction.run(_Opener(headers), "") if headers or erased else transaction.initDB()
     transaction.closeDB()
-    written = _settle(Path(root, "db"), [states[number] for number in order])
-    _answer(written=written, problems=[text for text, _ in problems or ()])
+    written = _settle(f"{root}/db", [states[number] for number in order])
+    _answer([str(written), *(text.replace("\n", " ") for text, _ in problems or ())])
 
 
-def _answer(**values: Any) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
+def _answer(lines: Iterable[str]) -> None:
+    sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
     sys.stdout.flush()
 
 
@@ -144,13 +146,13 @@ def _header(values: list[Any]) -> bytes:
     return _MAGIC + struct.pack(">II", count, len(data) + 16) + region + index + data + trailer
 
 
-def _settle(directory: Path, states: list[bytes]) -> int:
+def _settle(directory: str, states: list[bytes]) -> int:
     """Record file states, and leave one file that a read-only file system can serve; gives the count of packages.
 
     `states` are in the order of installation. rpm decides about languages and documentation while it unpacks,
     so that without unpacking it takes all files for installed.
     """
-    connection = sqlite3.connect(directory / "rpmdb.sqlite")
+    connection = sqlite3.connect(f"{directory}/rpmdb.sqlite")
     query = "SELECT hnum, blob FROM Packages ORDER BY hnum DESC LIMIT ?"
     rows = connection.execute(query, (len(states),)).fetchall()[::-1]  # what was added has the highest numbers
     if len(rows) == len(states):
@@ -160,9 +162,9 @@ def _settle(directory: Path, states: list[bytes]) -> int:
     (written,) = connection.execute("SELECT count(*) FROM Packages").fetchone()
     connection.execute("PRAGMA journal_mode=delete")
     connection.close()
-    for path in directory.iterdir():
-        if path.name != "rpmdb.sqlite":
-            path.unlink()
+    for name in os.listdir(directory):
+        if name != "rpmdb.sqlite":
+            os.unlink(f"{directory}/{name}")
     return int(written)
 
 

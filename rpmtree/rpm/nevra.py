@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _BASEARCHES = {"i686": "i386", "i586": "i386", "armv7l": "armhfp"}
 
 def host_basearch() -> str:
     """What $basearch is here."""
-    machine = platform.machine()
+    machine = os.uname().machine
     return _BASEARCHES.get(machine, machine)
 
 
@@ -50,3 +50,7 @@ class Nevra:
             raise ValueError(f"not a package name with version, release and architecture: {text}")
         name, epoch, version, release, arch = match.groups()
         return cls(name, int(epoch or 0), version, release, arch)
+
+
+#: What is there now, and what was there before.
+Pair = tuple[Nevra, Nevra]

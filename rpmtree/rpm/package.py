@@ -231,11 +231,11 @@ def provides_of(header: Any) -> tuple[str, ...]:
 def files_of(header: Any, prefix: str = "") -> tuple[File, ...]:
     """The files of an `rpm.hdr` whose paths begin with `prefix`, in the header's order."""
     directories = [_text(name) for name in header["DIRNAMES"]]
-    indexes = header["DIRINDEXES"]
     fitting = {at for at, name in enumerate(directories) if name.startswith(prefix) or prefix.startswith(name)}
-    chosen = [at for at, index in enumerate(indexes) if index in fitting]
-    if not chosen:
+    if not fitting:
         return ()
+    indexes = header["DIRINDEXES"]
+    chosen = [at for at, index in enumerate(indexes) if index in fitting]
     count = len(header["BASENAMES"])
     sizes, caps = header["LONGFILESIZES"] or header["FILESIZES"], header["FILECAPS"] or [""] * count
     inodes, devices, modes = header["FILEINODES"], header["FILEDEVICES"], header["FILEMODES"]
@@ -311,6 +311,8 @@ def _family_of(header: Any, family: str) -> list[Trigger]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

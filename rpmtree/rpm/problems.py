@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Sequence
 
@@ -92,6 +91,8 @@ def _advice(rule: str, base: Callable[[str], str | None]) -> str:
 
 def missing(specs: Sequence[str], names: Collection[str], repo_ids: Sequence[str]) -> str:
     """The line for all specs that match nothing in the repositories, with names that come close."""
+    import difflib
+
     listed = []
     for spec in specs:
         # Comparing is slow, and repositories have many names: those that begin in another way are far from it.
