@@ -73,13 +73,19 @@ class ConfigError(ToolError):
 
 
 class SolveError(ToolError):
-    """No set of packages satisfies the request; `problems` holds every blocker, a line each."""
+    """No set of packages satisfies the request; `problems` holds every blocker, a line each.
+
+    `droppable`: specs and names of given files without which all others can be had; none where that is not so easy.
+    """
 
     exit_code = 4
 
-    def __init__(self, message: str, problems: Sequence[str], *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, problems: Sequence[str], *, hint: str | None = None, droppable: Sequence[str] = ()
+    ) -> None:
         super().__init__(message, hint=hint, detail="\n".join(f"  - {problem}" for problem in problems))
         self.problems = tuple(problems)
+        self.droppable = tuple(droppable)
 
 
 class FetchError(ToolError):

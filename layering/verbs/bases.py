@@ -102,7 +102,8 @@ def _upgrade(args: argparse.Namespace, app: App) -> None:
             return origin, bases.back_to(context.system, origin.base, found, current, context.options.cache_only)
         return origin, [found]
 
-    changing.carry_out(args, app, locate, asked=changing.requests_of(args), options=options, looking=looking)
+    with changing.offering("--drop", best_base=not args.best_base):
+        changing.carry_out(args, app, locate, asked=changing.requests_of(args), options=options, looking=looking)
 
 
 def _rebase(args: argparse.Namespace, app: App) -> None:
@@ -131,8 +132,9 @@ def _rebase(args: argparse.Namespace, app: App) -> None:
             )  # fmt: skip
         return origin, [found]
 
-    options = changing.options_of(args, keep=False)
-    changing.carry_out(args, app, locate, asked=changing.requests_of(args), options=options, purge=not args.skip_purge)
+    asked, options = changing.requests_of(args), changing.options_of(args, keep=False)
+    with changing.offering("--uninstall"):
+        changing.carry_out(args, app, locate, asked=asked, options=options, purge=not args.skip_purge)
 
 
 def _deploy(args: argparse.Namespace, app: App) -> None:

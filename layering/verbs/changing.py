@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from layering.verbs.common import (
     unchanged,
 )
 from rpmtree.app import App
-from rpmtree.errors import NothingToDo, UsageError
+from rpmtree.errors import NothingToDo, SolveError, UsageError
 
 if TYPE_CHECKING:
     from layering.bases import BaseCommit
@@ -129,6 +130,20 @@ def options_of(args: argparse.Namespace, *, keep: bool = True, offline_first: bo
         keep=keep,
         offline_first=offline_first,
     )
+
+
+@contextmanager
+def offering(option: str, *, best_base: bool = False) -> Iterator[None]:
+    """Where the body fails for requests that can't be met, say what would let it go on; `option` takes one back."""
+    try:
+        yield
+    except SolveError as error:
+        ways = [f"`{option} {name}`" for name in error.droppable]
+        offers = [f"all else can be met with {' '.join(ways)}"] if ways else []
+        if best_base:
+            offers.append("`--best-base` takes the newest base on which everything can be met")
+        error.hint = "; ".join(filter(None, (error.hint, *offers))) or None
+        raise
 
 
 def carry_out(

@@ -51,7 +51,29 @@ def failure(answer: Answer, goals: Goals, loader: MetadataLoader) -> SolveError 
                 detail="\n".join(f"  {name}: {reason}" for name, reason in sorted(loader.dead.items())),
             )
     count = f"{len(blockers)} thing{'s' if len(blockers) > 1 else ''} in the way"
-    return SolveError(f"no set of packages satisfies the request: {count}", blockers, hint=hint)
+    droppable = _droppable(goals) if base.installed else ()
+    return SolveError(f"no set of packages satisfies the request: {count}", blockers, hint=hint, droppable=droppable)
+
+
+def _droppable(goals: Goals) -> tuple[str, ...]:
+    """What is in the way of the rest: left out what can't be added to all that was requested before it."""
+    files = [one for one in goals.packages.files if one[0].role in (FileRole.INSTALL, FileRole.FOLLOW)]
+    given = [one for one in goals.packages.files if one not in files]
+    if not goals.run([], given, newer=False).solved:
+        return ()
+    wanted: list[Wanted] = []
+    dropped: list[str] = []
+    for spec in goals.wanted:
+        if goals.run([*wanted, spec], given, newer=False).solved:
+            wanted.append(spec)
+        else:
+            dropped.append(spec.spec)
+    for file in files:
+        if goals.run(wanted, [*given, file], newer=False).solved:
+            given.append(file)
+        else:
+            dropped.append(file[0].nevra.name)
+    return tuple(dict.fromkeys(dropped))
 
 
 def _hint(dead: dict[str, str]) -> str | None:

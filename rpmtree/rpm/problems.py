@@ -99,8 +99,10 @@ def missing(specs: Sequence[str], names: Collection[str], repo_ids: Sequence[str
         like = [name for name in names if name[:1] == spec[:1] or name[1:4] == spec[1:4]]
         near = difflib.get_close_matches(spec, like, n=1, cutoff=0.75)
         listed.append(f"{spec} (did you mean {near[0]}?)" if near else spec)
-    where = ", ".join(repo_ids)
-    return f"no package matches {', '.join(listed)} → correct the name, or add its repository to {where or 'repos'}"
+    said = f"no package matches {', '.join(listed)}"
+    if not repo_ids:
+        return f"{said}, since no repository is enabled → enable one that has what is asked for"
+    return f"{said} → correct the name, or add its repository to {', '.join(repo_ids)}"
 
 
 def kept_out(spec: str, reason: str, advice: str = "") -> str:

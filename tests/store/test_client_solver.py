@@ -279,6 +279,19 @@ def test_all_that_is_in_the_way_is_said(tmp_path: Path, base: Path, repos: tuple
         assert any(all(word in line for word in words) for line in problems), (words, problems)
 
 
+def test_what_would_let_the_rest_go_on(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
+    def droppable(*specs: str, **said: Any) -> tuple[str, ...]:
+        with pytest.raises(SolveError) as raised:
+            solve(tmp_path / "cache", base, repos, *specs, **said)
+        return raised.value.droppable
+
+    mine = given(tmp_path / "files", rpm("mine", requires=["lib = 3"]), FileRole.INSTALL)
+    assert droppable("extra", "only-new", "enemy", "needs-deep", files=(mine,)) == ("enemy", "only-new", "mine")
+    assert droppable("extra", "nope", "with-extra") == ("nope",)
+    # Not for what alone would be in the way.
+    assert droppable("extra", "nope", removals=("lib",)) == ()
+
+
 def test_what_is_given_comes_before_what_was_kept(tmp_path: Path, base: Path, repos: tuple[Repo, ...]) -> None:
     kept = (text("extra-1-1.noarch"), text("app-1-1.noarch"))
     mine = given(tmp_path / "files", rpm("extra", version="5"), FileRole.INSTALL)

@@ -82,6 +82,7 @@ def test_a_problem_without_a_reason_is_still_one() -> None:
 def test_missing_packages_are_named_together() -> None:
     line = missing(["vim", "pyton3"], ["python3", "vi"], ["base", "extra"])
     assert all(word in line for word in ("vim", "pyton3", "python3", "base", "extra"))
+    assert missing(["vim"], [], []).startswith("no package matches vim, since no repository is enabled →")
 
 
 def test_a_request_against_an_exclusion_names_both() -> None:
