@@ -119,6 +119,13 @@ class Realm:
                 self.publish(state)
                 self.stock(state)
 
+    def only(self, state: str) -> Path:
+        """A bare repository that holds a release state and nothing else."""
+        repo = self.top / f"only-{state}"
+        ostree(repo, "init", "--mode=bare")
+        ostree(repo, "pull-local", str(self.repo), self.commits[state])
+        return repo
+
     def rpm(self, state: str, name: str) -> Path:
         """The file of a package as it was at a release state."""
         home = self.distro / f"{STATES[state]}-{state.partition('.')[0]}" / state / "Packages"

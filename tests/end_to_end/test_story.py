@@ -18,6 +18,7 @@ import pytest
 from rpmtree.ostree.sysroot import Sysroot
 from tests.end_to_end.realm import Realm, branch, open_realm, ref
 from tests.end_to_end.shale import COMPOSE, ostree
+from tests.support.schema import SCHEMA, faults
 from tests.support.sysroots import make_mutable
 
 LAYER = COMPOSE.with_name("layer")
@@ -32,7 +33,8 @@ _ALTERED = ("/etc/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/usr/l
 @pytest.fixture(scope="module")
 def realm(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
     with open_realm(tmp_path_factory.mktemp("realm"), distro) as made:
-        made.make({"12.0": "granite", "12.1": "granite", "12.2": "granite", "13.0": "basalt"})
+        made.make({"12.0": "granite", "12.1": "granite", "12.2": "granite", "13.0": "basalt",
+                   "13.1": "basalt"})  # fmt: skip
         yield made
 
 
@@ -84,8 +86,7 @@ class Machine:
         assert not (repo / "extensions/strata").exists()
         assert [path.name for path in (repo / "tmp").iterdir() if path.name.startswith(("strata", "staging"))] == []
         assert str(self.sysroot.path) not in Path("/proc/self/mounts").read_text()
-        schema = json.loads((COMPOSE.parents[2] / "docs/status.schema.json").read_text())
-        assert set(self.first) <= set(schema["$defs"]["deployment"]["properties"])
+        assert list(faults(self.json("status"), SCHEMA)) == []
 
 
 @pytest.fixture
@@ -119,12 +120,18 @@ def test_the_story(realm: Realm, machine: Machine) -> None:
     changed = {name for name, _, _ in expected}
     assert {"granite-release", "powerline"} <= changed
 
-    realm.publish("12.2")
-    assert "granite-release" in {name for name, _, _ in machine.json("upgrade")["packages"]}  # of the base alone
-    realm.stock("12.2")
     machine.layer("install", "tmux")
-    machine.check()
     assert machine.first["packages"] == ["powerline", "tmux"]
+    realm.publish("12.2")
+    base_alone = {name for name, _, _ in machine.json("upgrade")["packages"]}
+    assert "granite-release" in base_alone
+    assert "tmux" not in base_alone
+    machine.check()
+    realm.stock("12.2")
+    package_alone = {name for name, _, _ in machine.json("upgrade")["packages"]}
+    assert "tmux" in package_alone
+    assert package_alone.isdisjoint(base_alone)
+    machine.check()
 
     machine.layer("override remove", "man-db", "--reason", "no manuals here")
     machine.check()
@@ -146,17 +153,29 @@ def test_the_story(realm: Realm, machine: Machine) -> None:
     machine.layer("rollback")
     assert machine.first["version"] == "12.2"
     machine.layer("rollback")
+    realm.publish("13.1")
+    realm.stock("13.1")
+    assert {"basalt-release", "powerline"} <= {name for name, _, _ in machine.json("upgrade")["packages"]}
+    machine.check()
     machine.layer("uninstall", "tmux")
     machine.check()
     assert "tmux" not in machine.packages()
     machine.layer("reset")
     machine.check()
-    assert machine.first["checksum"] == realm.commits["13.0"]
-    machine.layer("cleanup", "-b", "-p", "-r")
+    assert machine.first["checksum"] == realm.commits["13.1"]
+
+    machine.layer("cleanup", "-b", "-p", "-r", "-m")
     machine.check()
     refs = ostree(machine.sysroot.repo_path, "refs").split()
     assert [name for name in refs if name.startswith("rpmostree")] == []
     assert old not in os.listdir(machine.tree.parent)
+    assert objects(machine.sysroot.repo_path) == objects(realm.only("13.1"))  # the disk is as if nothing had been
+
+
+def objects(repo: Path) -> set[str]:
+    """Names of what a repository holds of commits; signatures and the like lie beside them."""
+    found = {str(path.relative_to(repo)) for path in (repo / "objects").glob("*/*")}
+    return {name for name in found if not name.endswith(".commitmeta")}
 
 
 def test_a_planted_difference_is_seen(machine: Machine) -> None:
