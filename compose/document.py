@@ -19,14 +19,23 @@ YAML_ENDINGS = (".yaml", ".yml")
 
 
 def is_json(file: str) -> bool:
-    """Whether a document of that name is read as JSON: everything is that does not end as YAML does."""
-    return not file.endswith(YAML_ENDINGS)
+    """Whether a document of that name is read as JSON: all are that don't end as YAML or kickstart files do."""
+    return not file.endswith((*YAML_ENDINGS, ".ks"))
 
 
 def read(file: str, *, limits: Limits | None = None, place: Place | None = None) -> Node:
     """The document in `file`; `place` is where another document names it. Raises ConfigError."""
     limits = limits or Limits()
     return parse(_read_regular(file, limits.size, place), file, limits=limits)
+
+
+def read_text(file: str, *, limits: Limits | None = None, place: Place | None = None) -> str:
+    """The text in `file`, for other formats. Raises ConfigError."""
+    limits = limits or Limits()
+    data = _read_regular(file, limits.size, place)
+    if len(data) > limits.size:
+        raise ConfigError(f"larger than {limits.size} bytes", place=Place(file))
+    return _decode(data, file)
 
 
 def parse(data: bytes, file: str, *, limits: Limits | None = None) -> Node:

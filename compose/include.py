@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from compose.layer import Layer, Surroundings, read_layer
+from compose.conditions import holds
+from compose.layer import Layer, Surroundings, layer_of, read_layer
+from compose.nodes import below
+from compose.problems import Problem, refuse
+from compose.variables import UndefinedVariable, Value
 from rpmtree.errors import ConfigError, Place
 
 MAX_DEPTH = 50
 MAX_FILES = 500
 
+#: Device and inode; of keys that stand in a condition, the file's and a number below zero.
 FileId = tuple[int, int]
+Chain = tuple[tuple[FileId, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,46 +35,112 @@ def read_all(file: str, surroundings: Surroundings) -> list[Layer]:
     but a common file that is included wherever it is needed is what people write, a second copy of its entries is
     what nobody wants, and no order of two files that include each other's parts is lost by it.
     """
-    files: dict[FileId, _Read] = {}
-    top = _read(file, None, surroundings, files, chain=())
+    reader = _Reader(surroundings)
+    top = reader.read(file, None, chain=())
     layers: list[Layer] = []
-    _arrange(top, files, layers, set())
+    _arrange(top, reader.files, layers, set())
     return layers
 
 
-def _read(
-    file: str,
-    place: Place | None,
-    surroundings: Surroundings,
-    files: dict[FileId, _Read],
-    chain: tuple[tuple[FileId, str], ...],
-) -> FileId:
-    """Read `file` and what it includes, in the order of the text, into `files`."""
-    status = surroundings.check(file, place)
-    identity = (status.st_dev, status.st_ino)
-    if identity in (seen for seen, _ in chain):
-        names = [name for _, name in chain]
-        hint = " → ".join([*names[[seen for seen, _ in chain].index(identity) :], file])
-        raise ConfigError(f"Include loop detected; {file} was already included", place=place, hint=hint)
-    if identity in files:
+class _Reader:
+    """Reads files in the order of the text, an included one before what follows its name."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.files: dict[FileId, _Read] = {}
+        self._surroundings = surroundings
+        #: Those of the files that were read so far; of two the first counts, as the includer's wins when merged.
+        self._variables: dict[str, Value] = {"basearch": surroundings.basearch}
+
+    def read(self, file: str, place: Place | None, *, chain: Chain) -> FileId:
+        """Read `file` and what it includes into `files`; `place` is where it is named. Raises ConfigError."""
+        status = self._surroundings.check(file, place)
+        identity = (status.st_dev, status.st_ino)
+        if identity in (seen for seen, _ in chain):
+            names = [name for _, name in chain]
+            hint = " → ".join([*names[[seen for seen, _ in chain].index(identity) :], file])
+            raise ConfigError(f"Include loop detected; {file} was already included", place=place, hint=hint)
+        if identity not in self.files:
+            self._check_count(chain, place)
+            self._take(identity, read_layer(file, self._surroundings, place), chain)
         return identity
-    if len(chain) > MAX_DEPTH:
-        raise ConfigError(f"Reached maximum include depth {MAX_DEPTH}", place=place)
-    if len(files) >= MAX_FILES:
-        raise ConfigError(f"more than {MAX_FILES} included files", place=place)
-    layer = read_layer(file, surroundings, place)
-    files[identity] = _Read(layer, ())  # counted while its includes are read
-    below = (*chain, (identity, file))
-    includes = tuple(_read(name, where, surroundings, files, below) for name, where in _includes(layer))
-    files[identity] = _Read(layer, includes)
-    return identity
+
+    def _check_count(self, chain: Chain, place: Place | None) -> None:
+        if len(chain) > MAX_DEPTH:
+            raise ConfigError(f"Reached maximum include depth {MAX_DEPTH}", place=place)
+        if len(self.files) >= MAX_FILES:
+            raise ConfigError(f"more than {MAX_FILES} included files", place=place)
+
+    def _take(self, identity: FileId, layer: Layer, chain: Chain) -> None:
+        self.files[identity] = _Read(layer, ())  # counted while its includes are read
+        for name, value in layer.treefile.variables.items():
+            self._variables.setdefault(name, value)
+        if (releasever := layer.treefile.releasever) is not None:
+            self._variables.setdefault("releasever", _number_or_text(str(releasever)))
+        inner = (*chain, (identity, layer.file))
+        always = [self.read(name, where, chain=inner) for name, where in self._named(layer)]
+        bodies, files = self._conditional(identity, layer, inner)
+        self.files[identity] = _Read(layer, (*bodies, *always, *files))
+
+    def _named(self, layer: Layer) -> Iterator[tuple[str, Place]]:
+        """The files that a layer includes without a condition, as paths, and where each is named."""
+        yield from _paths(layer, layer.treefile.include, "include")
+        basearch = self._surroundings.basearch
+        yield from _paths(layer, layer.treefile.arch_include.get(basearch, ()), "arch-include", basearch)
+
+    def _conditional(self, identity: FileId, layer: Layer, chain: Chain) -> tuple[list[FileId], list[FileId]]:
+        """What is included because conditions hold: keys in the file itself, which win, and other files.
+
+        All conditions are looked at, so that an error in one is seen wherever a compose runs.
+        """
+        key = "conditional-include"
+        chosen = self._chosen(layer, key)
+        bodies: list[FileId] = []
+        files: list[FileId] = []
+        for index in chosen:
+            include = layer.treefile.conditional_include[index].include
+            if isinstance(include, tuple):
+                paths = list(_paths(layer, include, key, index, "include"))
+                files += [self.read(name, where, chain=chain) for name, where in paths]
+                continue
+            entry = below(layer.node, key)
+            body = below(entry, index) if entry else None
+            node = below(body, "include") if body else None
+            assert node is not None  # the model was made of it
+            place = layer.place(key, index, "include")
+            self._check_count(chain, place)
+            found = (identity[0], -1 - len(self.files))
+            self._take(found, layer_of(node, layer.file, self._surroundings), chain)
+            bodies.append(found)
+        return bodies, files
+
+    def _chosen(self, layer: Layer, key: str) -> list[int]:
+        problems: list[Problem] = []
+        chosen = []
+        for index, entry in enumerate(layer.treefile.conditional_include):
+            met = []
+            for number, condition in enumerate(entry.condition):
+                place = layer.place(key, index, "if", number)
+                try:
+                    met.append(holds(condition, self._variables))
+                except UndefinedVariable as error:
+                    problems.append(Problem(str(error), place, error.hint))
+                except ValueError as error:
+                    problems.append(Problem(str(error), place))
+            if all(met):
+                chosen.append(index)
+        refuse(problems)
+        return chosen
 
 
-def _includes(layer: Layer) -> Iterator[tuple[str, Place]]:
-    """The files that a layer includes, as paths, and where each is named."""
+def _number_or_text(releasever: str) -> Value:
+    """Releases that are numbers have an order in conditions."""
+    return int(releasever) if releasever.isascii() and releasever.isdigit() and len(releasever) <= 20 else releasever
+
+
+def _paths(layer: Layer, names: Sequence[str], *steps: str | int) -> Iterator[tuple[str, Place]]:
     directory = os.path.dirname(layer.file)
-    for index, name in enumerate(layer.treefile.include):
-        yield os.path.join(directory, name), layer.place("include", index)
+    for index, name in enumerate(names):
+        yield os.path.join(directory, name), layer.place(str(steps[0]), *steps[1:], index)
 
 
 def _arrange(identity: FileId, files: dict[FileId, _Read], layers: list[Layer], done: set[FileId]) -> None:

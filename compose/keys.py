@@ -3,41 +3,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 #: Spellings of before keys had dashes.
 LEGACY = {
     "gpg_key": "gpg-key",
     "boot_location": "boot-location",
     "default_target": "default-target",
     "automatic_version_prefix": "automatic-version-prefix",
+    "bootstrap_packages": "bootstrap-packages",
+    "jigdo": "rojig",
 }
 
-#: Keys of rpm-ostree's that nothing here acts on yet. To add one: move it to a field of `Treefile`.
-NOT_YET = frozenset(
-    (
-        "advisories-metadata",
-        "arch-include",
-        "bootstrap-packages",
-        "cliwrap",
-        "cliwrap-binaries",
-        "conditional-include",
-        "container-cmd",
-        "edition",
-        "ignore-devices",
-        "ima",
-        "lockfile-repos",
-        "ostree-layers",
-        "ostree-override-layers",
-        "platform-module",
-        "readonly-executables",
-        "repo-metadata",
-        "repovars",
-        "rojig",
-        "rpmdb",
-        "rpmdb-normalize",
-        "selinux-label-version",
-        "sysusers",
-    )
-)
+#: Keys whose value is not what the engine can do yet: the values that it can. Composing with others is refused.
+DONE: Mapping[str, tuple[object, ...]] = {
+    "advisories-metadata": ("inline", "disabled"),
+    "ignore-devices": (True,),
+    "ima": (False,),
+    "ostree-layers": ((),),
+    "ostree-override-layers": ((),),
+    "readonly-executables": (False,),
+    "repo-metadata": ("inline", "disabled"),
+    "sysusers": ("compose-auto",),
+}
+
+#: Keys that are accepted and have no effect, and why.
+WITHOUT_EFFECT = {
+    "cliwrap": "nothing is wrapped",
+    "cliwrap-binaries": "nothing is wrapped",
+    "modules": "no package manager is left that knows modules; their packages come from the repositories as they are",
+    "platform-module": "no package manager is left that knows modules",
+}
 
 #: Keys that change an existing system, and mean nothing in a compose.
 DERIVE_ONLY = frozenset(

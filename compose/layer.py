@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One treefile as it was written, without those that it includes: `Layer`.
 
-Here are the ways in which a key can be written (old spellings, one key an architecture), and the files that a
-treefile names. What several layers are together is left to `compose.merge`.
+Here are the files that a treefile names. The ways in which a key can be written are `compose.spelling`'s; what several
+layers are together is left to `compose.merge`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from compose import document
-from compose.keys import ARCHITECTURES, DERIVE_ONLY, LEGACY, NOT_YET
+from compose import document, kickstart_packages
 from compose.nodes import Node, below
+from compose.parts import kebab
 from compose.problems import Notice, Problem, refuse
-from compose.treefile import Treefile, kebab
-from compose.validate import check, closest, is_comment, unknown_fields
+from compose.spelling import normalise
+from compose.treefile import Treefile
+from compose.validate import check
 from rpmtree.errors import ConfigError, Place
 
 KNOWN = frozenset(kebab(name) for name in Treefile.model_fields)
-_ARCH_PACKAGES = "packages-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,92 +71,19 @@ class Surroundings:
 
 def read_layer(file: str, surroundings: Surroundings, place: Place | None = None) -> Layer:
     """Read and check one file; `place` is where it is included. Raises ConfigError."""
-    if file.endswith(".ks"):
-        raise ConfigError("kickstart files are not supported as treefiles", place=place or Place(file))
-    root = document.read(file, place=place)
-    node, problems, notices = _normalise(root, file, surroundings.basearch)
-    treefile, more, odd = check(Treefile, node, lenient=document.is_json(file))
-    refuse(problems + more)
+    root = kickstart_packages.read(file, place=place) if file.endswith(".ks") else document.read(file, place=place)
+    return layer_of(root, file, surroundings)
+
+
+def layer_of(root: Node, file: str, surroundings: Surroundings) -> Layer:
+    """What a document in `file`, or a part of it, says as a treefile. Raises ConfigError."""
+    lenient = document.is_json(file)
+    written = normalise(root, KNOWN, basearch=surroundings.basearch, lenient=lenient)
+    treefile, more, odd = check(Treefile, written.node, lenient=lenient)
+    refuse([*written.problems, *more])
     assert treefile is not None
-    layer = Layer(file, treefile, node, notices=(*notices, *odd))
+    layer = Layer(file, treefile, written.node, notices=(*written.notices, *odd))
     return replace(layer, externals=_externals(layer, surroundings))
-
-
-def _normalise(root: Node, file: str, basearch: str) -> tuple[Node, list[Problem], list[Notice]]:
-    """The keys that `Treefile` has, without those that are null; what is wrong with the others."""
-    if root.value is None:
-        return Node({}, root.place), [], []
-    if not isinstance(root.value, Mapping):
-        raise ConfigError("a treefile must be a mapping of keys to values", place=root.place)
-    values: dict[str, Node] = {}
-    keys: dict[str, Place] = {}
-    packages: list[Node] = []
-    problems: list[Problem] = []
-    notices: list[Notice] = []
-    unknown: list[tuple[str, Place]] = []
-    for written, node in root.value.items():
-        place = root.keys[written]
-        key = LEGACY.get(written, written)
-        if key in keys:
-            problems.append(Problem(f"Cannot use new and legacy forms of {key}", place))
-        elif key in KNOWN:
-            keys[key] = place
-            if node.value is not None:
-                values[key] = node
-        elif is_comment(key) and document.is_json(file):
-            continue
-        elif key.startswith(_ARCH_PACKAGES) and key not in DERIVE_ONLY:
-            wrong = _arch_packages(key, place, node, notices)
-            problems += wrong
-            if key == _ARCH_PACKAGES + basearch and isinstance(node.value, tuple) and not wrong:
-                packages += node.value
-        elif (problem := _no_field(key, place)) is not None:
-            keys[key] = place
-            problems.append(problem)
-        else:
-            unknown.append((written, place))
-    if packages:
-        _add_packages(values, packages)
-        keys.setdefault("packages", values["packages"].place)
-    if document.is_json(file):
-        notices += [_ignored(key, place) for key, place in unknown]
-    else:
-        problems += unknown_fields(unknown, KNOWN | NOT_YET)
-    return Node(values, root.place, keys), problems, notices
-
-
-def _no_field(key: str, place: Place) -> Problem | None:
-    if key in NOT_YET:
-        return Problem(f"{key} is not supported yet", place, not_yet=True)
-    if key in DERIVE_ONLY:
-        return Problem(f"the following derivation fields are not supported: {key}", place)
-    return None
-
-
-def _ignored(key: str, place: Place) -> Notice:
-    """JSON treefiles have always been read like this, so that a remark could be a key; typing errors go with it."""
-    guess = closest(key, KNOWN | NOT_YET)
-    return Notice(f"Unknown field is ignored: {key}", place, f"did you mean {guess}?" if guess else None)
-
-
-def _arch_packages(key: str, place: Place, node: Node, notices: list[Notice]) -> list[Problem]:
-    items = node.value
-    if items is not None and not (isinstance(items, tuple) and all(isinstance(item.value, str) for item in items)):
-        return [Problem(f"Invalid field {key}: expected array of strings", node.place)]
-    arch = key.removeprefix(_ARCH_PACKAGES)
-    if arch not in ARCHITECTURES:
-        guess = closest(arch, ARCHITECTURES)
-        hint = f"did you mean {_ARCH_PACKAGES}{guess}?" if guess else None
-        notices.append(Notice(f"{key} is for an unknown architecture", place, hint))
-    return []
-
-
-def _add_packages(values: dict[str, Node], packages: list[Node]) -> None:
-    given = values.get("packages")
-    if given is None:
-        values["packages"] = Node(tuple(packages), packages[0].place)
-    elif isinstance(given.value, tuple):
-        values["packages"] = Node((*given.value, *packages), given.place)
 
 
 def _externals(layer: Layer, surroundings: Surroundings) -> Externals:

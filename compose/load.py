@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import Any
 from pydantic import JsonValue
 
 from compose.include import read_all
+from compose.keys import DONE, WITHOUT_EFFECT
 from compose.layer import Externals, Layer, Surroundings
 from compose.merge import merge, merge_externals
 from compose.nodes import Node, below
+from compose.parts import CheckGroups, CheckPasswd, Rojig, kebab
 from compose.problems import Notice, Problem, refuse
 from compose.texts import check_ref
-from compose.treefile import CheckGroups, CheckPasswd, Extra, Treefile, kebab
+from compose.treefile import Extra, Treefile
 from compose.variables import UndefinedVariable, Value, substitute
 from compose.versioning import next_version
 from rpmtree.errors import ConfigError, Place
@@ -28,7 +30,12 @@ from rpmtree.root.spec import BootLocation
 
 _SUBSTITUTED = tuple(name for name, field in Treefile.model_fields.items() if Extra.SUBSTITUTED in field.metadata)
 
+_ROJIG_SUBSTITUTED = ("name", "summary", "description")
+
 _ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+
+#: Defaults that `edition: 2024` changes.
+_EDITION_2024: dict[str, Any] = {"boot_location": BootLocation.MODULES, "tmp_is_dir": True}
 
 #: What `container: true` means for other keys, whatever they say themselves.
 _CONTAINER: dict[str, Any] = {
@@ -48,6 +55,8 @@ class LoadedTreefile:
     treefile: Treefile
     externals: Externals
     warnings: tuple[Notice, ...]
+    #: Where the value of each key stands; of one that merges, that of the outermost file.
+    places: Mapping[str, Place]
     #: The files that were read, the named one last.
     files: tuple[Path, ...]
 
@@ -64,8 +73,7 @@ def load(path: Path, *, basearch: str, confine: Path | None = None) -> LoadedTre
     """Read the treefile at `path` for `basearch` (as dnf calls it).
 
     With `confine`, every file that it names must be below that directory, links resolved; without it a treefile may
-    name any regular file, as rpm-ostree's may. Raises ConfigError, and NotSupportedYet where the only thing wrong is
-    a key that nothing acts on yet.
+    name any regular file, as rpm-ostree's may. Raises ConfigError.
     """
     layers = read_all(str(path), Surroundings(basearch, confine))
     treefile = merge([layer.treefile for layer in layers])
@@ -75,14 +83,35 @@ def load(path: Path, *, basearch: str, confine: Path | None = None) -> LoadedTre
     treefile, problems = _substituted(treefile, layers, basearch)
     refuse(problems)
     refuse(_contradictions(treefile, layers))
-    if treefile.container:
-        treefile = treefile.model_copy(update=_CONTAINER)
+    treefile = _with_defaults(treefile)
     return LoadedTreefile(
         treefile,
         _used(merge_externals([layer.externals for layer in layers]), treefile),
         tuple(notice for layer in layers for notice in (*layer.notices, *_deprecated(layer))),
-        tuple(Path(layer.file) for layer in layers),
+        {kebab(name): _place(layers, kebab(name)) for name in treefile.model_fields_set},
+        tuple(dict.fromkeys(Path(layer.file) for layer in layers)),
     )
+
+
+def refuse_not_yet(loaded: LoadedTreefile) -> None:
+    """Raise NotSupportedYet where a key asks for what nothing here does yet."""
+    place = Place(str(loaded.files[-1]))
+    refuse(
+        [
+            Problem(f"{key} is not supported yet", loaded.places.get(key, place), not_yet=True)
+            for key, done in DONE.items()
+            if getattr(loaded.treefile, key.replace("-", "_")) not in done
+        ]
+    )
+
+
+def _with_defaults(treefile: Treefile) -> Treefile:
+    """With what other keys mean for a key: `container`, whatever that says itself; `edition`, where it says nothing."""
+    given = treefile.model_fields_set
+    update = {} if treefile.edition == "2014" else {k: v for k, v in _EDITION_2024.items() if k not in given}
+    if treefile.container:
+        update |= _CONTAINER
+    return treefile.model_copy(update=update) if update else treefile
 
 
 def _used(externals: Externals, treefile: Treefile) -> Externals:
@@ -125,7 +154,10 @@ def _substituted(treefile: Treefile, layers: Sequence[Layer], basearch: str) -> 
     for name in _SUBSTITUTED:
         if name in treefile.model_fields_set:
             key, value = kebab(name), getattr(treefile, name)
-            if isinstance(value, dict):
+            if isinstance(value, Rojig):
+                texts = {inner: put_in(getattr(value, inner), key, inner) for inner in _ROJIG_SUBSTITUTED}
+                update[name] = value.model_copy(update={k: v for k, v in texts.items() if v is not None})
+            elif isinstance(value, dict):
                 update[name] = {item: put_in(text, key, item) for item, text in value.items()}
             else:
                 update[name] = put_in(value, key)
@@ -153,7 +185,11 @@ def _contradictions(treefile: Treefile, layers: Sequence[Layer]) -> list[Problem
 
 
 def _deprecated(layer: Layer) -> list[Notice]:
-    if "initramfs_args" not in layer.treefile.model_fields_set:
-        return []
-    hint = "add a file below /usr/lib/dracut/dracut.conf.d instead"
-    return [Notice("initramfs-args is deprecated", layer.place("initramfs-args"), hint)]
+    given = {kebab(name) for name in layer.treefile.model_fields_set}
+    notices = [
+        Notice(f"{key} has no effect", layer.place(key), why) for key, why in WITHOUT_EFFECT.items() if key in given
+    ]
+    if "initramfs-args" in given:
+        hint = "add a file below /usr/lib/dracut/dracut.conf.d instead"
+        notices.append(Notice("initramfs-args is deprecated", layer.place("initramfs-args"), hint))
+    return notices

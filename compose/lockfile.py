@@ -21,9 +21,9 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StrictStr, mo
 
 from compose import document
 from compose.nodes import Limits, Node, below
+from compose.parts import Section
 from compose.problems import refuse
 from compose.texts import Name
-from compose.treefile import Section
 from compose.validate import check
 from rpmtree.errors import ConfigError
 

@@ -8,7 +8,8 @@ from itertools import chain
 from typing import Any
 
 from compose.layer import Externals
-from compose.treefile import Merge, RepoPackages, Treefile
+from compose.parts import RepoPackages
+from compose.treefile import Merge, Treefile
 
 RULES: dict[str, Merge] = {
     name: next(item for item in field.metadata if isinstance(item, Merge))

@@ -14,7 +14,8 @@ from pathlib import Path
 from compose.load import LoadedTreefile
 from compose.lockfile import Lock
 from compose.options import TreeOptions
-from compose.treefile import CheckGroups, CheckPasswd, Treefile
+from compose.parts import CheckGroups, CheckPasswd
+from compose.treefile import Treefile
 from rpmtree.errors import ConfigError, Place, StoreError
 from rpmtree.ostree.repo import Repository
 from rpmtree.progress import Reporter
@@ -65,11 +66,13 @@ def repositories(loaded: LoadedTreefile, options: TreeOptions, basearch: str, re
     """The repositories that the treefile names, or, in --source-root, all enabled ones. Raises ConfigError."""
     treefile = loaded.treefile
     wanted = [*treefile.repos, *(route.repo for route in treefile.repo_packages)]
+    if options.lockfiles:
+        wanted += treefile.lockfile_repos
     # The named treefile's own directory goes before those of what it includes.
     directories = list(dict.fromkeys(path.absolute().parent for path in reversed(loaded.files)))
     if options.source_root is not None:
         directories = [options.source_root / "etc/yum.repos.d"]
-    variables = {"basearch": basearch, "arch": basearch}
+    variables = {**treefile.repovars, "basearch": basearch, "arch": basearch}
     if treefile.releasever is not None:
         variables["releasever"] = str(treefile.releasever)
     if not wanted and options.source_root is None:
@@ -211,4 +214,5 @@ def package_request(
             for key, build in lock.packages.items()
         },
         lock_strict=options.lockfile_strict,
+        lock_repos=treefile.lockfile_repos if options.lockfiles else (),
     )

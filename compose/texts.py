@@ -17,7 +17,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@:-]*")
 _UNIT = re.compile(r"[A-Za-z0-9_.@:\\-]+")
 _VARIABLE = re.compile(r"[A-Za-z0-9_]+")
 _RESERVED_VARIABLES = ("releasever", "basearch")
-_ADD_FILES_TOPS = ("usr/", "etc/", "bin/", "sbin/", "lib/", "lib64/")
+#: rpm-ostree's (treefile.rs), and what it took before it had them: containers' files for the host.
+_ADD_FILES_TOPS = ("usr/", "etc/", "bin/", "sbin/", "lib/", "lib64/", "exports/")
 
 
 def check_ref(text: str) -> str:
@@ -77,6 +78,14 @@ def _variable(text: str) -> str:
     return text
 
 
+def _repo_variable(text: str) -> str:
+    if text in _RESERVED_VARIABLES:
+        raise ValueError(f'Treefile repo var "{text}" invalid; use "{text}" field instead')
+    if not _VARIABLE.fullmatch(text):
+        raise ValueError(f"not a variable's name: {text!r} (letters, digits and _)")
+    return text
+
+
 def _file(text: str) -> str:
     if "://" in text:
         raise ValueError(f"must be a file on this machine, not an address: {text}")
@@ -131,6 +140,8 @@ Unit = Annotated[StrictStr, AfterValidator(_unit)]
 NameOrAll = Annotated[StrictStr, AfterValidator(lambda text: text if text == "*" else _name(text))]
 #: A name in `variables`.
 VariableName = Annotated[StrictStr, AfterValidator(_variable)]
+#: A name in `repovars`.
+RepoVariable = Annotated[StrictStr, AfterValidator(_repo_variable)]
 #: A file beside the treefile that names it.
 File = Annotated[StrictStr, AfterValidator(_file)]
 #: A path in the root.

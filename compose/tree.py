@@ -201,11 +201,14 @@ def _extra_metadata(options: TreeOptions, loaded: LoadedTreefile) -> dict[str, V
 
 def _metadata(intent: Intent, solution: Solution, inputhash: str) -> dict[str, Variant]:
     """The commit's metadata but for what only the tree can tell."""
-    arguments = list(intent.loaded.treefile.initramfs_args)
+    treefile = intent.loaded.treefile
+    repos = [(found.id, found.timestamp) for found in solution.repos]
+    arguments, command = list(treefile.initramfs_args), list(treefile.container_cmd or ())
     return {
-        **metadata.repositories([(found.id, found.timestamp) for found in solution.repos]),
-        **metadata.advisories(solution.advisories),
+        **(metadata.repositories(repos) if treefile.repo_metadata == "inline" else {}),
+        **(metadata.advisories(solution.advisories) if treefile.advisories_metadata == "inline" else {}),
         **({"rpmostree.initramfs-args": Variant("as", arguments)} if arguments else {}),
+        **({"ostree.container-cmd": Variant("as", command)} if command else {}),
         **intent.metadata,
         **({"version": Variant("s", intent.version)} if intent.version else {}),
         "rpmostree.inputhash": Variant("s", inputhash),

@@ -10,20 +10,28 @@ from __future__ import annotations
 
 import json
 from enum import Enum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    model_validator,
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, StrictStr
+
+from compose.parts import (
+    CheckGroups,
+    CheckPasswd,
+    ConditionalInclude,
+    Files,
+    Modules,
+    Placement,
+    RepoPackages,
+    Rojig,
+    ScriptletException,
+    Section,
+    Variable,
+    database_owner,
+    label_version,
+    overlay_spelling,
+    routes,
+    year,
 )
-
 from compose.texts import (
     Destination,
     File,
@@ -34,11 +42,12 @@ from compose.texts import (
     Relative,
     Releasever,
     RemoveRule,
+    RepoVariable,
     Suffix,
     Unit,
     VariableName,
 )
-from rpmtree.root.spec import BootLocation, OptUsrLocal, VarPolicy
+from rpmtree.root.spec import BootLocation, OptUsrLocal
 
 
 class Merge(Enum):
@@ -59,89 +68,6 @@ class Extra(Enum):
     UNPRINTED = "not part of the flattened document"
 
 
-def kebab(name: str) -> str:
-    """A field's name as a treefile spells it."""
-    return name.replace("_", "-")
-
-
-class Section(BaseModel):
-    """A mapping of a treefile: frozen, and nothing unknown in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=kebab)
-
-
-class RepoPackages(Section):
-    """Packages that come from one repository alone."""
-
-    repo: Name = Field(description="The repository's id.")
-    packages: Packages = Field(description="Packages to take from it, as in `packages`.")
-
-
-Id = Annotated[StrictInt, Field(ge=0, lt=2**32 - 1)]
-
-
-class _Check(Section):
-    type: Literal["none", "previous", "file", "data"] = Field(
-        default="previous", description="What to compare with: nothing, the previous commit, a file, or `entries`."
-    )
-    filename: File | None = Field(default=None, description="The file, with `type: file`.")
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        entries: object = getattr(self, "entries", None)
-        for key, value, kind in (("filename", self.filename, "file"), ("entries", entries, "data")):
-            if (value is not None) != (self.type == kind):
-                problem = (
-                    f"with 'type: {self.type}' there is no '{key}'" if value is not None else f"'{key}' is missing"
-                )
-                raise ValueError(problem)
-        return self
-
-
-def _ids(value: object) -> object:
-    return (value,) if isinstance(value, int) else value
-
-
-class CheckPasswd(_Check):
-    """What user ids are compared with."""
-
-    entries: dict[Name, Annotated[tuple[Id, ...], BeforeValidator(_ids), Field(min_length=1, max_length=2)]] | None = (
-        Field(default=None, description="With `type: data`: for each user a uid, [uid] or [uid, gid].")
-    )
-
-
-class CheckGroups(_Check):
-    """What group ids are compared with."""
-
-    entries: dict[Name, Id] | None = Field(default=None, description="With `type: data`: for each group its gid.")
-
-
-#: The scripts of a package that run in a compose, by RPM's names.
-Phase = Literal[
-    "pretrans", "pre", "post", "posttrans", "triggerprein", "triggerin", "filetriggerin", "transfiletriggerin"
-]
-
-
-class ScriptletException(Section):
-    """How one package's scripts are treated unlike others."""
-
-    var: VarPolicy = Field(
-        default=VarPolicy.WARN,
-        description="What becomes of files that they write below /var: dropped with a warning, dropped in silence, "
-        "or made into tmpfiles.d lines where they are directories and links.",
-    )
-    skip: tuple[Phase, ...] = Field(default=(), description="Scripts that are not run.")
-
-
-def _opt_usrlocal(value: object) -> object:
-    return "state-overlay" if value == "stateoverlay" else value  # what rpm-ostree takes, too
-
-
-def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-Variable = StrictBool | Annotated[StrictInt, Field(ge=0)] | StrictStr
 First = Merge.FIRST
 
 
@@ -162,8 +88,7 @@ class Treefile(Section):
     )
 
     include: Annotated[
-        tuple[File, ...],
-        BeforeValidator(_one_or_more),
+        Files,
         Merge.CONSUMED,
         Extra.UNPRINTED,
         Field(
@@ -171,6 +96,29 @@ class Treefile(Section):
             json_schema_extra={"type": ["array", "string"]},
         ),
     ] = ()
+    arch_include: Annotated[
+        dict[Name, Files],
+        Merge.CONSUMED,
+        Extra.UNPRINTED,
+        Field(
+            description="For an architecture, treefiles that are included there; they come after those of `include`."
+        ),
+    ] = Field(default_factory=dict)
+    conditional_include: Annotated[
+        tuple[ConditionalInclude, ...],
+        Merge.CONSUMED,
+        Extra.UNPRINTED,
+        Field(
+            description="Treefiles, or keys of one, that are included where conditions hold: `VAR == VALUE`, also with "
+            "!= < <= > >=, where VAR is a variable and VALUE is true, false, digits or a text in double quotes."
+        ),
+    ] = ()
+    edition: Annotated[
+        Literal["2014", "2024"],
+        BeforeValidator(year),
+        First,
+        Field(description="Which defaults hold. 2024: `boot-location: modules` and `tmp-is-dir: true`."),
+    ] = "2014"
     ref: Annotated[
         Line | None, First, Extra.SUBSTITUTED, Field(description="Branch to write. Without it there is only a commit.")
     ] = None
@@ -194,10 +142,21 @@ class Treefile(Section):
         Extra.UNPRINTED,
         Field(description="Variables for `${name}`: booleans, unsigned numbers or texts."),
     ] = Field(default_factory=dict)
+    repovars: Annotated[
+        dict[RepoVariable, StrictStr],
+        Merge.MAP,
+        Extra.UNPRINTED,
+        Field(description="More variables for `.repo` files."),
+    ] = Field(default_factory=dict)
     repos: Annotated[
         tuple[Name, ...],
         Merge.LIST,
         Field(description="Ids of the repositories to use; their .repo files are beside the treefile."),
+    ] = ()
+    lockfile_repos: Annotated[
+        tuple[Name, ...],
+        Merge.LIST,
+        Field(description="Repositories that are used for what a lockfile names, and for nothing else."),
     ] = ()
     packages: Annotated[
         Packages,
@@ -208,7 +167,10 @@ class Treefile(Section):
         ),
     ] = ()
     repo_packages: Annotated[
-        tuple[RepoPackages, ...], Merge.ROUTES, Field(description="Packages that come from one repository alone.")
+        tuple[RepoPackages, ...],
+        BeforeValidator(routes),
+        Merge.ROUTES,
+        Field(description="Packages that come from one repository alone."),
     ] = ()
     exclude_packages: Annotated[
         Packages, Merge.LIST, Field(description="Packages that are never taken, not even as a dependency.")
@@ -228,7 +190,51 @@ class Treefile(Section):
     install_langs: Annotated[
         tuple[Name, ...] | None, Merge.LIST, Field(description="Languages to keep files of; all without it.")
     ] = None
+    ostree_layers: Annotated[
+        tuple[Line, ...], Merge.LIST, Field(description="Branches whose trees are put on top; no file may be in both.")
+    ] = ()
+    ostree_override_layers: Annotated[
+        tuple[Line, ...], Merge.LIST, Field(description="Branches whose trees are put on top, and win.")
+    ] = ()
+    platform_module: Annotated[
+        Line | None,
+        First,
+        Extra.SUBSTITUTED,
+        Field(description="The platform that modules are for. Without effect, as `modules` is."),
+    ] = None
+    modules: Annotated[
+        Modules | None, First, Field(description="Module streams. Without effect: modularity is gone.")
+    ] = None
+    rojig: Annotated[
+        Rojig | None,
+        First,
+        Extra.SUBSTITUTED,
+        Field(description="For other tools: name and description of what is composed."),
+    ] = None
     selinux: Annotated[StrictBool, First, Field(description="Label files by the policy in the tree.")] = True
+    selinux_label_version: Annotated[
+        Literal[0, 1],
+        BeforeValidator(label_version),
+        First,
+        Field(description="1: files in /usr/etc are labelled as if they were in /etc."),
+    ] = 0
+    ignore_devices: Annotated[
+        StrictBool, First, Field(description="Leave device nodes out where scripts made some; `false` is an error.")
+    ] = True
+    sysusers: Annotated[
+        Literal["compose-auto", "compose-forced"],
+        First,
+        Field(
+            description="Have systemd-sysusers make users during the compose: `compose-auto` where the image's rpm "
+            "expects that, `compose-forced` always."
+        ),
+    ] = "compose-auto"
+    ima: Annotated[
+        StrictBool, First, Field(description="Keep the IMA signatures of packages' files as extended attributes.")
+    ] = False
+    readonly_executables: Annotated[
+        StrictBool, First, Field(description="Take the owner's right to write from executable files.")
+    ] = False
     boot_location: Annotated[
         BootLocation,
         First,
@@ -242,7 +248,7 @@ class Treefile(Section):
     ] = False
     opt_usrlocal: Annotated[
         OptUsrLocal,
-        BeforeValidator(_opt_usrlocal),
+        BeforeValidator(overlay_spelling),
         First,
         Field(
             description="/opt and /usr/local: `var`: links into /var; `root`: directories of the image; "
@@ -315,6 +321,34 @@ class Treefile(Section):
     scriptlets: Annotated[
         dict[Name, ScriptletException], Merge.MAP, Field(description="For packages whose scripts need an exception.")
     ] = Field(default_factory=dict)
+    repo_metadata: Annotated[
+        Placement, First, Field(description="Where it is recorded which repositories were used, and their state.")
+    ] = "inline"
+    advisories_metadata: Annotated[
+        Placement, First, Field(description="Where the advisories of the packages are recorded.")
+    ] = "inline"
+    rpmdb: Annotated[
+        Literal["target", "host"],
+        BeforeValidator(database_owner),
+        First,
+        Field(description="Whose format the rpm database has. Without effect: it is sqlite, which both can read."),
+    ] = "target"
+    rpmdb_normalize: Annotated[
+        StrictBool,
+        First,
+        Field(description="Make the rpm database the same each time. Without effect: it always is."),
+    ] = False
+    container_cmd: Annotated[
+        tuple[StrictStr, ...] | None, First, Field(description="The command of a container that is made of the commit.")
+    ] = None
+    cliwrap: Annotated[
+        StrictBool, First, Field(description="Wrap rpm and its like on machines. Without effect: nothing is wrapped.")
+    ] = False
+    cliwrap_binaries: Annotated[
+        tuple[Literal["kernel-install"], ...],
+        Merge.LIST,
+        Field(description="Wrap only these. Without effect, as `cliwrap` is."),
+    ] = ()
     add_commit_metadata: Annotated[
         dict[Line, JsonValue], Merge.MAP, Extra.SUBSTITUTED, Field(description="Data stored in the commit.")
     ] = Field(default_factory=dict)

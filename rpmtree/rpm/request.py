@@ -60,6 +60,8 @@ class PackageRequest:
     locked: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     #: Nothing but locked packages may be used.
     lock_strict: bool = False
+    #: Ids of repositories of which nothing but locked packages may be used.
+    lock_repos: tuple[str, ...] = ()
     #: A directory with the rpmdb.sqlite of the system that is built upon; rpm may leave files beside it. Its packages
     #: are installed, and stay what they are unless `removals`, `replacements` or a file to REPLACE names them.
     base: Path | None = None

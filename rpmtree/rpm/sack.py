@@ -171,7 +171,7 @@ class PackageSack:
             for spec in specs:
                 others = self.named(spec).filter(reponame__neq=repo_id)
                 self._exclude(others, f"repo-packages, which takes {spec} from {repo_id} alone")
-        if self._request.locked or self._request.lock_strict:
+        if self._request.locked or self._request.lock_strict or self._request.lock_repos:
             self._lock()
 
     def _lock(self) -> None:
@@ -187,6 +187,9 @@ class PackageSack:
             self._exclude(
                 same.difference(chosen), f"the lockfile, which has {name} {evra}{f' {digest}' if digest else ''}"
             )
+        for repo_id in self._request.lock_repos:
+            rest = self.query(reponame=repo_id).difference(locked)
+            self._exclude(rest, f"lockfile-repos, which takes nothing from {repo_id} but what the lockfile names")
         if self._request.lock_strict:
             self._exclude(self.query().difference(locked), "the strict lockfile, which doesn't have it")
 
