@@ -124,7 +124,8 @@ def _compose(work: Path) -> Path:
     treefile = work / "tree.json"
     included = str(TOP / "treefiles/granite-12.yaml")
     treefile.write_text(json.dumps({"include": included, "no-initramfs": True, "ref": _REF}))
-    output([COMPOSE, "tree", f"--repo={repo}", f"--cachedir={work / 'cache'}", str(treefile)])
+    options = [f"--repo={repo}", f"--cachedir={work / 'cache'}", f"--allow-outside={TOP / 'treefiles'}"]
+    output([COMPOSE, "tree", *options, str(treefile)])
     return repo
 
 

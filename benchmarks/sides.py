@@ -48,7 +48,14 @@ class Ours:
 
     def compose(self, treefile: Path) -> Cost:
         """Compose what `treefile` says: cold, with one package newer, or with nothing changed."""
-        command = [COMPOSE, "tree", f"--repo={self.repo}", f"--cachedir={self.work / 'cache'}", str(treefile)]
+        command = [
+            COMPOSE,
+            "tree",
+            f"--repo={self.repo}",
+            f"--cachedir={self.work / 'cache'}",
+            "--allow-outside=/",
+            str(treefile),
+        ]
         return _measure([command, ["sync", "-f", str(self.repo)]], self.work, self.work)
 
     def import_all(self, jobs: Path) -> Cost:

@@ -42,6 +42,10 @@ def _add_tree(verbs: argparse._SubParsersAction[Parser]) -> None:
     tree.set_defaults(action=_tree)
     tree.add_argument("treefile", metavar="TREEFILE", type=Path)
     tree.add_argument("-r", "--repo", type=Path, help="repository to commit to")
+    tree.add_argument(
+        *("--allow-outside",), type=Path, action="append", default=[], metavar="DIR",
+        help="the treefile may name files below DIR, too, and not only of its git checkout, else of its directory",
+    )  # fmt: skip
     _add_install_options(tree.add_argument_group("installing"))
     _add_commit_options(tree.add_argument_group("committing"))
     _add_lockfile_options(tree.add_argument_group("lockfiles"))
@@ -137,10 +141,10 @@ def _gpg_homedir(app: App) -> Path:
 
 
 def _tree(args: argparse.Namespace, app: App) -> None:
-    from compose.load import load, refuse_not_yet
+    from compose.load import home_of, load, refuse_not_yet
 
     basearch = host_basearch()
-    loaded = load(args.treefile, basearch=basearch)
+    loaded = load(args.treefile, basearch=basearch, within=[home_of(args.treefile), *args.allow_outside])
     for notice in loaded.warnings:
         app.reporter.warning(str(notice))
     if args.print_only:

@@ -56,16 +56,22 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a treefile is read for: the architecture, and the directory that named files must be below, if any."""
+    """What a treefile is read for: the architecture, and the directories that named files must be below, if any."""
 
     basearch: str
-    confine: Path | None = None
+    within: tuple[Path, ...] | None = None
 
     def check(self, file: str, place: Place | None) -> os.stat_result:
         """The status of a regular file that may be used. Raises ConfigError for any other."""
         status = document.check_regular(file, place)
-        if self.confine is not None and not Path(file).resolve().is_relative_to(self.confine.resolve()):
-            raise ConfigError(f"{file} is outside of {self.confine}", place=place or Place(file))
+        if self.within is not None:
+            path = Path(file).resolve()
+            if not any(path.is_relative_to(directory.resolve()) for directory in self.within):
+                raise ConfigError(
+                    f"{file} is outside of {' and '.join(map(str, self.within))}",
+                    place=place or Place(file),
+                    hint=f"if that is meant: --allow-outside={path.parent}",
+                )
         return status
 
 

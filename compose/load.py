@@ -69,13 +69,19 @@ class LoadedTreefile:
         return self.treefile.to_text()
 
 
-def load(path: Path, *, basearch: str, confine: Path | None = None) -> LoadedTreefile:
+def home_of(path: Path) -> Path:
+    """The directory whose files belong to a treefile: that of the git checkout that it lies in, else its own."""
+    directory = path.resolve().parent
+    return next((above for above in (directory, *directory.parents) if (above / ".git").exists()), directory)
+
+
+def load(path: Path, *, basearch: str, within: Sequence[Path] | None = None) -> LoadedTreefile:
     """Read the treefile at `path` for `basearch` (as dnf calls it).
 
-    With `confine`, every file that it names must be below that directory, links resolved; without it a treefile may
-    name any regular file, as rpm-ostree's may. Raises ConfigError.
+    With `within`, every file that it names must be below one of those directories, links resolved; without it a
+    treefile may name any regular file, as rpm-ostree's may. Raises ConfigError.
     """
-    layers = read_all(str(path), Surroundings(basearch, confine))
+    layers = read_all(str(path), Surroundings(basearch, None if within is None else tuple(within)))
     treefile = merge([layer.treefile for layer in layers])
     if treefile.basearch not in (None, basearch):
         message = f"Invalid basearch {treefile.basearch} on {basearch}: cross-composes are not supported"

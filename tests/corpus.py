@@ -93,6 +93,7 @@ def laid_out(found: Sequence[Row]) -> Iterator[Path]:
                 continue
             path = top / row.stored
             path.parent.mkdir(parents=True, exist_ok=True)
+            top.joinpath(*Path(row.stored).parts[:3], ".git").mkdir(parents=True, exist_ok=True)
             if row.role == "symlink":
                 path.symlink_to((CORPUS / row.stored).read_text().strip())
             else:

@@ -93,6 +93,7 @@ class Realm:
         }
         (where / "tree.json").write_text(json.dumps(document))
         argv = [str(COMPOSE), "tree", f"--repo={self.repo}", f"--cachedir={self.top / 'cache'}"]
+        argv.append(f"--allow-outside={TOP}")
         argv += [f"--add-metadata-string=version={state}", str(where / "tree.json")]
         environ = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch)}
         done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)

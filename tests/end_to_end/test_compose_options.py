@@ -129,6 +129,53 @@ def test_print_only_needs_no_repository(bench: Bench) -> None:
     assert "include" not in document
 
 
+def test_files_elsewhere_must_be_allowed(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/more.yaml").write_text("osname: more\n")
+    bench.treefile["include"] = str(tmp_path / "shared/more.yaml")
+    refused = bench.compose("--print-only", status=3)
+    assert f"--allow-outside={tmp_path / 'shared'}" in refused.stderr
+    assert "more" in bench.compose("--print-only", f"--allow-outside={tmp_path}").stdout
+
+
+def test_keys_that_say_what_is_recorded(bench: Bench) -> None:
+    def recorded(key: str) -> bool:
+        return f"'{key}'" in ostree(bench.repo, "show", "--raw", REF)
+
+    bench.compose()
+    assert recorded("rpmostree.rpmmd-repos")
+    assert recorded("rpmostree.advisories")
+    bench.treefile |= {"repo-metadata": "disabled", "advisories-metadata": "disabled", "container-cmd": ["/bin/sh"]}
+    bench.compose()
+    assert not recorded("rpmostree.rpmmd-repos")
+    assert not recorded("rpmostree.advisories")
+    assert ostree(bench.repo, "show", "--print-metadata-key=ostree.container-cmd", REF).strip() == "['/bin/sh']"
+    bench.treefile["ima"] = True
+    refused = bench.compose(status=3)
+    assert "ima is not supported yet" in refused.stderr
+    assert '"ima": true' in bench.compose("--print-only").stdout
+
+
+def test_variables_of_repo_files(bench: Bench) -> None:
+    repo = bench.top / "shale.repo"
+    repo.write_text(repo.read_text().replace(str(bench.shale.repository), "$where/rpms"))
+    bench.treefile["repovars"] = {"where": str(bench.shale.repository.parent)}
+    bench.compose()
+    assert "greeter" in bench.packages()
+
+
+def test_lockfile_repos_give_what_is_locked_and_nothing_else(bench: Bench) -> None:
+    bench.add_repo("pool", [greeter("2.1"), greeter("2.5"), rpm("manual", version="9")])
+    bench.treefile |= {"repos": ["shale"], "lockfile-repos": ["pool"], "packages": ["greeter", "kernel", "manual"]}
+    lock = bench.top / "lock.json"
+    lock.write_text(json.dumps({"packages": {"greeter": {"evra": "1:2.1-1.noarch"}}}))
+    locked = bench.compose("--dry-run", f"--ex-lockfile={lock}").stdout
+    assert "greeter-1:2.1-1.noarch" in locked
+    assert "manual-9" not in locked
+    free = bench.compose("--dry-run").stdout  # without a lockfile they are not looked at
+    assert "greeter-1:2.0~rc1-1.noarch" in free
+
+
 def test_download_only_imports_and_stops(bench: Bench) -> None:
     before = bench.state()
     done = bench.compose("--download-only")

@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 
 from compose.include import MAX_DEPTH, MAX_FILES
-from compose.load import LoadedTreefile, load
+from compose.load import LoadedTreefile, home_of, load
 from compose.merge import RULES
 from compose.treefile import Merge
 from rpmtree.errors import ConfigError
 
 
-def given(directory: Path, files: dict[str, str], confine: Path | None = None) -> LoadedTreefile:
+def given(directory: Path, files: dict[str, str], within: Path | None = None) -> LoadedTreefile:
     """Write files and load the first."""
     for name, text in files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text)
-    return load(directory / next(iter(files)), basearch="x86_64", confine=confine)
+    return load(directory / next(iter(files)), basearch="x86_64", within=None if within is None else [within])
 
 
-def refused(directory: Path, files: dict[str, str], confine: Path | None = None) -> tuple[str, int | None]:
+def refused(directory: Path, files: dict[str, str], within: Path | None = None) -> tuple[str, int | None]:
     with pytest.raises(ConfigError) as caught:
-        given(directory, files, confine)
+        given(directory, files, within)
     assert caught.value.place is not None
     return os.path.relpath(caught.value.place.file, directory), caught.value.place.line
 
@@ -160,15 +160,23 @@ def test_confined_to_a_directory(tmp_path: Path) -> None:
     inside = tmp_path / "in"
     (tmp_path / "out.yaml").write_text("osname: out")
     good = {"t.yaml": "include: sub/../a.yaml\nadd-files: [[f, usr/f]]", "a.yaml": "", "f": "", "sub/x": ""}
-    assert given(inside, good, confine=inside).treefile.add_files == (("f", "usr/f"),)
+    assert given(inside, good, within=inside).treefile.add_files == (("f", "usr/f"),)
     (inside / "link.yaml").symlink_to("../out.yaml")
     for name in ("../out.yaml", "link.yaml", str(tmp_path / "out.yaml")):
         included = {"t.yaml": f"include: {name}"}
         assert given(inside, included).to_json() == {"osname": "out"}
-        assert refused(inside, included, confine=inside) == ("t.yaml", 1)
+        assert refused(inside, included, within=inside) == ("t.yaml", 1)
         added = {"t.yaml": f"add-files: [[{name}, usr/f]]"}
         assert given(inside, added).treefile.add_files == ((name, "usr/f"),)
-        assert refused(inside, added, confine=inside) == ("t.yaml", 1)
+        assert refused(inside, added, within=inside) == ("t.yaml", 1)
+
+
+def test_what_belongs_to_a_treefile(tmp_path: Path) -> None:
+    path = tmp_path / "checkout/sub/t.yaml"
+    path.parent.mkdir(parents=True)
+    assert home_of(path) == path.parent
+    (tmp_path / "checkout/.git").write_text("gitdir: elsewhere\n")  # as in a work tree
+    assert home_of(path) == tmp_path / "checkout"
 
 
 def test_named_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None:
