@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,6 +29,7 @@ def build_parser() -> Parser:
     _add_tree(verbs)
     _add_serve(verbs)
     _add_sign(verbs)
+    _add_schema(verbs)
     return parser
 
 
@@ -99,6 +101,25 @@ def _serve(args: argparse.Namespace, app: App) -> None:
     from compose.serve import serve
 
     serve(args.directory, args.bind, args.port, args.port_file, app)
+
+
+def _add_schema(verbs: argparse._SubParsersAction[Parser]) -> None:
+    schema = verbs.add_parser(
+        "schema",
+        help="print the JSON Schema of treefiles, for editors",
+        description="Print what a treefile may hold, as JSON Schema, or as the page of the documentation.",
+    )
+    schema.set_defaults(action=_schema)
+    schema.add_argument("--markdown", action="store_true", help="print docs/treefile.md")
+
+
+def _schema(args: argparse.Namespace, app: App) -> None:
+    from compose import reference
+
+    if args.markdown:
+        app.print(reference.page().rstrip("\n"))
+    else:
+        app.print(json.dumps(reference.schema(), indent=2, ensure_ascii=False))
 
 
 def _add_sign(verbs: argparse._SubParsersAction[Parser]) -> None:

@@ -119,14 +119,18 @@ def routes(value: object) -> object:
 
 
 #: Files that are included: one, or a list of them.
-Files = Annotated[tuple[File, ...], BeforeValidator(one_or_more)]
+Files = Annotated[
+    tuple[File, ...], BeforeValidator(one_or_more), Field(json_schema_extra={"type": ["array", "string"]})
+]
 
 
 class ConditionalInclude(Section):
     """Treefiles to include where conditions hold; or what such a treefile would hold."""
 
     condition: Annotated[tuple[StrictStr, ...], BeforeValidator(one_or_more)] = Field(
-        alias="if", description="A condition on a variable, `NAME OPERATOR VALUE`, or a list of which all must hold."
+        alias="if",
+        description="A condition on a variable, `NAME OPERATOR VALUE`, or a list of which all must hold.",
+        json_schema_extra={"type": ["array", "string"]},
     )
     include: Files | dict[str, JsonValue] = Field(
         description="A file, a list of files, or keys as in a treefile, relative to this file."
@@ -159,9 +163,13 @@ def year(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+#: Names of formats stood where `target` stands now.
+DATABASE_FORMATS = ("bdb", "b-d-b", "sqlite", "ndb")
+
+
 def database_owner(value: object) -> object:
-    """Names of formats stood where `target` stands now."""
-    return "target" if value in ("bdb", "b-d-b", "sqlite", "ndb") else value
+    """`target` for what stood there once."""
+    return "target" if value in DATABASE_FORMATS else value
 
 
 def label_version(value: object) -> object:

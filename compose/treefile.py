@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, StrictStr
 
 from compose.parts import (
+    DATABASE_FORMATS,
     CheckGroups,
     CheckPasswd,
     ConditionalInclude,
@@ -91,10 +92,7 @@ class Treefile(Section):
         Files,
         Merge.CONSUMED,
         Extra.UNPRINTED,
-        Field(
-            description="Treefiles that this one builds on: one, or a list. Relative to this file.",
-            json_schema_extra={"type": ["array", "string"]},
-        ),
+        Field(description="Treefiles that this one builds on: one, or a list. Relative to this file."),
     ] = ()
     arch_include: Annotated[
         dict[Name, Files],
@@ -331,7 +329,10 @@ class Treefile(Section):
         Literal["target", "host"],
         BeforeValidator(database_owner),
         First,
-        Field(description="Whose format the rpm database has. Without effect: it is sqlite, which both can read."),
+        Field(
+            description="Whose format the rpm database has. Without effect: it is sqlite, which both can read.",
+            json_schema_extra={"enum": ["target", "host", *DATABASE_FORMATS]},
+        ),
     ] = "target"
     rpmdb_normalize: Annotated[
         StrictBool,
