@@ -45,6 +45,7 @@ def digest_externals(externals: Externals) -> tuple[ExternalDigest, ...]:
         )
         if path is not None
     ]
+    named += [(f"finalize.d/{name}", path) for name, path in sorted(externals.finalize.items())]
     return tuple(_digest(role, path) for role, path in named)
 
 

@@ -8,6 +8,8 @@ layers are together is left to `compose.merge`.
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +33,8 @@ class Externals:
     postprocess_script: Path | None = None
     passwd: Path | None = None
     group: Path | None = None
+    #: The programs of `finalize.d` beside a treefile, by their names.
+    finalize: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +119,21 @@ def _externals(layer: Layer, surroundings: Surroundings) -> Externals:
     if script and not problems and not os.access(script, os.X_OK):
         hint = f"chmod +x {script}"
         problems.append(Problem("postprocess-script must be executable", layer.place("postprocess-script"), hint))
+    finalize = _programs(os.path.join(os.path.dirname(layer.file), "finalize.d"), surroundings, problems)
     refuse(problems)
-    return Externals(tuple(path for path in added if path), script, passwd, group)
+    return Externals(tuple(path for path in added if path), script, passwd, group, finalize)
+
+
+def _programs(directory: str, surroundings: Surroundings, problems: list[Problem]) -> dict[str, Path]:
+    """The regular files of a directory that their owner may execute; there may be no such directory."""
+    found = {}
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        path = os.path.join(directory, name)
+        try:
+            status = surroundings.check(path, Place(path))
+        except ConfigError as error:
+            problems.append(Problem(error.message, Place(path), error.hint))
+            continue
+        if status.st_mode & stat.S_IXUSR:
+            found[name] = Path(os.path.abspath(path))
+    return found

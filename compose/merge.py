@@ -37,6 +37,7 @@ def merge_externals(externals: Sequence[Externals]) -> Externals:
             postprocess_script=files.postprocess_script or merged.postprocess_script,
             passwd=files.passwd or merged.passwd,
             group=files.group or merged.group,
+            finalize={**merged.finalize, **files.finalize},
         )
     return merged
 

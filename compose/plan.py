@@ -137,6 +137,7 @@ def finish_spec(loaded: LoadedTreefile, previous: Previous, version: str | None,
         remove_files=treefile.remove_files,
         postprocess=treefile.postprocess,
         postprocess_script=loaded.externals.postprocess_script,
+        finalize=tuple(path for _, path in sorted(loaded.externals.finalize.items())),
         treefile_json=loaded.to_text(),
         source_date_epoch=epoch,
     )

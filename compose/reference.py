@@ -36,6 +36,10 @@ those that include it, and of those that were read before it are known.
 **Packages.** An entry may hold several, separated by white space but for what stands in single quotes: a name, a part
 of a NEVRA, something that packages provide, with a version (`'podman >= 4.1'`), a path, a pattern, or `@group`.
 `packages-ARCH` adds to `packages` on one architecture.
+
+**finalize.d.** The executable files of a directory of that name beside a treefile are run when the tree is finished,
+in the order of their names: on the host, as root, in the tree's top directory, with `RPMOSTREE_WORKDIR` a directory for
+their own use. Of two of one name the including file's is run.
 """
 _MERGES = {
     Merge.FIRST: "first",

@@ -22,6 +22,7 @@ from rpmtree.finish import (
     boot_links,
     check_accounts,
     default_target,
+    finalize,
     initramfs,
     integration,
     kernel,
@@ -85,6 +86,7 @@ COMPOSE_STEPS: tuple[Step, ...] = (
     Step("Making the top level", skeleton.apply),
     Step("Keeping a copy of the rpm database", base_db.apply),
     Step("Comparing accounts", check_accounts.apply),
+    Step("Running finalize.d", finalize.apply),
 )
 
 #: For packages on a base that is finished: what they can have changed. Tests of what the base decided stay out.

@@ -91,6 +91,8 @@ class FinishSpec:
     #: Texts of scripts, each with its `#!` line, run in this order in the sandbox.
     postprocess: tuple[str, ...] = ()
     postprocess_script: Path | None = None
+    #: Programs that run on the host when all else is done.
+    finalize: tuple[Path, ...] = ()
     #: The flattened treefile, stored in the image; None stores none.
     treefile_json: str | None = None
     source_date_epoch: int = 0

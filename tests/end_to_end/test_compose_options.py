@@ -156,6 +156,28 @@ def test_keys_that_say_what_is_recorded(bench: Bench) -> None:
     assert '"ima": true' in bench.compose("--print-only").stdout
 
 
+def test_programs_that_finalize(bench: Bench) -> None:
+    program = bench.top / "finalize.d/10-mark"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\ntest -d "$RPMOSTREE_WORKDIR" && echo "$PWD" >/dev/null && echo mine >usr/lib/mark\necho ran'
+    )
+    bench.compose()  # it can't be executed yet
+    assert "/usr/lib/mark" not in bench.paths()
+    program.chmod(0o755)
+    assert "10-mark: ran" in bench.compose().stderr
+    assert bench.cat("/usr/lib/mark") == "mine\n"
+    program.write_text("#!/bin/sh\necho other >usr/lib/mark\n")  # a change of it alone is a change
+    bench.compose()
+    assert bench.cat("/usr/lib/mark") == "other\n"
+    before = bench.state()
+    program.write_text("#!/bin/sh\necho too bad\nexit 3\n")
+    refused = bench.compose(status=7)
+    assert "finalize.d/10-mark" in refused.stderr
+    assert "too bad" in refused.stderr
+    assert bench.state() == before
+
+
 def test_variables_of_repo_files(bench: Bench) -> None:
     repo = bench.top / "shale.repo"
     repo.write_text(repo.read_text().replace(str(bench.shale.repository), "$where/rpms"))

@@ -199,6 +199,20 @@ def test_named_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -
     assert refused(tmp_path, {"t.yaml": files["t.yaml"]}) == ("sub/a.yaml", 1)
 
 
+def test_programs_that_finalize_are_found_beside_each_file(tmp_path: Path) -> None:
+    files = {
+        "t.yaml": "include: sub/a.yaml", "sub/a.yaml": "", "finalize.d/20-both": "t", "finalize.d/README": "",
+        "sub/finalize.d/20-both": "a", "sub/finalize.d/10-one": "",
+    }  # fmt: skip
+    given(tmp_path, files)
+    for name in ("finalize.d/20-both", "sub/finalize.d/20-both", "sub/finalize.d/10-one"):
+        (tmp_path / name).chmod(0o755)
+    found = given(tmp_path, files).externals.finalize
+    assert found == {"10-one": tmp_path / "sub/finalize.d/10-one", "20-both": tmp_path / "finalize.d/20-both"}
+    (tmp_path / "finalize.d/30-pipe").symlink_to("nothing")
+    assert refused(tmp_path, files)[0] == "finalize.d/30-pipe"
+
+
 def test_variables(tmp_path: Path) -> None:
     files = {
         "t.yaml": "include: [a.yaml, b.yaml]\nref: ${x}/${y}/${z}/${releasever}/${basearch}\nvariables: {x: t}",
