@@ -6,7 +6,7 @@ python := .venv/bin/python
 # Files stay together on one worker, so that what a file's tests share is made once.
 pytest := $(python) -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help setup distro demo test check test-faults bench corpus clean-room container clean
+.PHONY: help setup distro demo test check test-faults bench corpus fuzz clean-room container clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -42,6 +42,10 @@ bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 corpus: setup ## flatten the treefiles of others, if they are here; the table goes to build/corpus.txt
 	@mkdir -p build
 	@$(python) -m tests.corpus --output build/corpus.txt
+
+fuzz: setup ## more inputs for the parsers of treefiles and their like; runs add up in build/fuzz
+	@$(python) -c 'import atheris' 2>/dev/null || $(python) -m pip install --quiet atheris
+	@$(python) -m tests.fuzz all
 
 clean-room: ## setup, demo and test on a fresh clone in a clean Debian root, with their times
 	scripts/clean-room
