@@ -23,7 +23,7 @@ from layering.system import System
 from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
 from layering.workspace import Workspace, borrowed_workspace, open_workspace
 from rpmtree.collector import without_collector
-from rpmtree.errors import StoreError
+from rpmtree.errors import FetchError, StoreError, ToolError
 from rpmtree.progress import Reporter
 from rpmtree.root.base import read_base
 
@@ -38,7 +38,7 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
     with without_collector(), system.locked(operation.title, wait):
         before = {found.checksum for found in system.sysroot.deployments()}
         earlier = unfinished(system)
-        with open_workspace(system) as workspace:
+        with _given_up(system, earlier, reporter), open_workspace(system) as workspace:
             context = Context(system, system.merge(), workspace, operation.options, reporter)
             try:
                 outcome = _carry_out(context, operation)
@@ -54,6 +54,33 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
         except StoreError as error:  # what was asked for is done; this is done by the next transaction
             reporter.warning(f"what is not needed any more could not be removed: {error.message}")
     return outcome
+
+
+@contextmanager
+def _given_up(system: System, earlier: Unfinished | None, reporter: Reporter) -> Iterator[None]:
+    """Where the body fails for good, remove what it imported and made.
+
+    What it fetched stays where fetching is what failed: the next attempt goes on from there. So does everything after
+    a signal, whose sender is not to wait, and where there is an `earlier` transaction's to do: the next one does it.
+    """
+    try:
+        yield
+    except FetchError:
+        raise
+    except ToolError:
+        if earlier is None and unfinished(system) is not None:
+            _clear_up(system, reporter)
+        raise
+
+
+def _clear_up(system: System, reporter: Reporter) -> None:
+    from layering.tidy import tidy
+
+    try:
+        tidy(system.sysroot, reporter)
+        end(system)
+    except StoreError as error:
+        reporter.warning(f"what was imported could not be removed: {error.message}")
 
 
 def _finish(system: System, outcome: Outcome, earlier: Unfinished | None, *, dropped: bool, reporter: Reporter) -> None:
