@@ -85,8 +85,11 @@ def package_of(found: CachedPackage) -> Package:
     return headers.from_header(read_header_blob(found.header))
 
 
-def check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) -> None:
-    """Refuse a package with files that the image has no place for. Raises ToolError."""
+def check_places(package: Package, unsupported: Sequence[str], spec: RootSpec, *, layered: bool = False) -> None:
+    """Refuse a package with files that the image has no place for. Raises ToolError.
+
+    `layered`: nobody who is told could change the treefile.
+    """
     if package.name in QUIETLY_SKIPPED:
         return
     outside, out = set(unsupported), left_out_of(spec.files, package)
@@ -94,10 +97,10 @@ def check_places(package: Package, unsupported: Sequence[str], spec: RootSpec) -
         local = spec.opt_usrlocal is OptUsrLocal.VAR and file.path.startswith("/usr/local/") and not file.is_dir
         if (local or file.path in outside) and file.path not in out:
             advice = "set opt-usrlocal: root or state-overlay" if local else "exclude the package"
-            raise ToolError(
-                f"{package.nevra} has {file.path}, and the image has no place for that",
-                hint=f"{advice}, or drop the file with remove-from-packages",
-            )
+            hint = f"{advice}, or drop the file with remove-from-packages"
+            if layered:
+                hint = "who composes the base can make a place for it" if local else "it can't be layered as it is"
+            raise ToolError(f"{package.nevra} has {file.path}, and the image has no place for that", hint=hint)
 
 
 def _merge(packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec) -> Directory:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rpmtree import mounts
+from rpmtree.errors import ToolError
 from rpmtree.files import Root, remove_tree
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.cache import CachedPackage
+from rpmtree.pkgcache.paths import place
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import TOP_LEVEL, AssembledRoot, check_places, install_database, package_of
 from rpmtree.root.base import Base
@@ -34,6 +36,7 @@ from rpmtree.rpm.signatures import read_header_blob
 
 #: What a layered root has of its own: the rest of its top level is the base's.
 _LAYERS = ("usr", "etc")
+_MODULES = ("/usr/lib/modules/", "/lib/modules/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,32 @@ def _merge(base: Base, ordered: Sequence[Package], changes: Changes, spec: RootS
     if changes.removed:
         merger.remove([package for package in base.packages if package.nevra in changes.removed])
     for package in sorted(ordered, key=lambda package: package.nevra in changes.overriding):
-        check_places(package, found[package.nevra].unsupported, spec)
+        check_places(package, found[package.nevra].unsupported, spec, layered=True)
+        _check_boot(package, base)
         tree = found[package.nevra].tree
         if "usr" in tree.dirs and spec.opt_usrlocal is OptUsrLocal.VAR:
             tree.dirs["usr"].dirs.pop("local", None)  # bare directories, or files that are left out
         merger.add(package, tree, override=package.nevra in changes.overriding)
     return merger.root
+
+
+def _check_boot(package: Package, base: Base) -> None:
+    """Refuse a package with files for /boot, where a deployment brings nothing but its kernel. Raises ToolError.
+
+    Not those that the base has, too: who composed it knows what becomes of them.
+    """
+    if any(file.path.startswith(_MODULES) and file.path.endswith("/vmlinuz") for file in package.files):
+        return
+    for file in package.files:
+        if not file.path.startswith("/boot/") or file.is_dir or file.is_ghost:
+            continue
+        where, _, name = place(file.path[1:]).path.rpartition("/")
+        known = base.root.directory(where)
+        if known is None or name not in known.files:
+            raise ToolError(
+                f"{package.nevra} has {file.path}, and a deployment puts nothing but its kernel there",
+                hint="do without the package, or have it in the base",
+            )
 
 
 def _write_layer(base: Base, below: Directory, merged: Directory, work: Path) -> None:
