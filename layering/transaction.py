@@ -10,7 +10,7 @@ Everything is made anew from the base, nothing from the deployment before. What 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from layering import bases
@@ -23,7 +23,7 @@ from layering.system import System
 from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
 from layering.workspace import Workspace, borrowed_workspace, open_workspace
 from rpmtree.collector import without_collector
-from rpmtree.errors import FetchError, StoreError, ToolError
+from rpmtree.errors import StoreError, ToolError
 from rpmtree.progress import Reporter
 from rpmtree.root.base import read_base
 
@@ -38,7 +38,9 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
     with without_collector(), system.locked(operation.title, wait):
         before = {found.checksum for found in system.sysroot.deployments()}
         earlier = unfinished(system)
-        with _given_up(system, earlier, reporter), open_workspace(system) as workspace:
+        # A base that was fetched is not thrown away: the next attempt goes on from there.
+        clearing = _clearing_up(system, earlier, reporter) if operation.options.keep else nullcontext()
+        with clearing, open_workspace(system) as workspace:
             context = Context(system, system.merge(), workspace, operation.options, reporter)
             try:
                 outcome = _carry_out(context, operation)
@@ -57,25 +59,28 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
 
 
 @contextmanager
-def _given_up(system: System, earlier: Unfinished | None, reporter: Reporter) -> Iterator[None]:
-    """Where the body fails for good, remove what it imported and made.
+def _clearing_up(
+    system: System, earlier: Unfinished | None, reporter: Reporter, *, always: bool = False
+) -> Iterator[None]:
+    """Where the body fails for good, or `always`, remove what it imported and made.
 
-    What it fetched stays where fetching is what failed: the next attempt goes on from there. So does everything after
-    a signal, whose sender is not to wait, and where there is an `earlier` transaction's to do: the next one does it.
+    Not after a signal, whose sender is not to wait, nor where there is an `earlier` transaction's to remove, too: the
+    next one does that.
     """
     try:
         yield
-    except FetchError:
-        raise
     except ToolError:
-        if earlier is None and unfinished(system) is not None:
-            _clear_up(system, reporter)
+        _clear_up(system, earlier, reporter)
         raise
+    if always:
+        _clear_up(system, earlier, reporter)
 
 
-def _clear_up(system: System, reporter: Reporter) -> None:
+def _clear_up(system: System, earlier: Unfinished | None, reporter: Reporter) -> None:
     from layering.tidy import tidy
 
+    if earlier is not None or unfinished(system) is None:
+        return
     try:
         tidy(system.sysroot, reporter)
         end(system)
@@ -103,7 +108,7 @@ def look(system: System, operation: Operation, wait: float | None, reporter: Rep
 
     root holds the lock meanwhile, so that metadata that is fetched can be kept; anyone else reads what is there.
     """
-    with _looking(system, operation.title, wait) as workspace:
+    with _looking(system, operation, wait, reporter) as workspace:
         options = operation.options
         if not system.writable:
             options = replace(options, cache_only=True)
@@ -148,10 +153,13 @@ def _left(context: Context, planned: Planned) -> Unfinished | None:
 
 
 @contextmanager
-def _looking(system: System, title: str, wait: float | None) -> Iterator[Workspace]:
-    if system.writable:
-        with system.locked(title, wait), open_workspace(system) as workspace:
-            yield workspace
-    else:
+def _looking(system: System, operation: Operation, wait: float | None, reporter: Reporter) -> Iterator[Workspace]:
+    if not system.writable:
         with borrowed_workspace(system) as workspace:
+            yield workspace
+        return
+    with system.locked(operation.title, wait):
+        # RPM files that are named are imported to be looked at.
+        clearing = _clearing_up(system, unfinished(system), reporter, always=operation.options.keep)
+        with clearing, open_workspace(system) as workspace:
             yield workspace

@@ -72,7 +72,10 @@ def requests_of(args: argparse.Namespace) -> Requests:
 def files_of(context: Context, words: Sequence[str]) -> tuple[LocalPackage, ...]:
     """The RPM files that are named, in the package cache."""
     from layering.local_files import take_files
+    from layering.unfinished import begin
 
+    if words and context.system.writable:
+        begin(context.system)  # whoever comes to nothing now has imported something
     return take_files(words, context.cache, context.workspace.work / "fetched", context.reporter)
 
 
