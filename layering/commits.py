@@ -7,11 +7,12 @@ it should counts as missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from layering.classify import Dormant
+from layering.origin import Origin
 from rpmtree.ostree.objects import BOOT_SIZE, PACKAGE_SIZES, PKGLIST, Commit
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.nevra import Nevra, Pair
@@ -80,6 +81,38 @@ def layers(commit: Commit) -> Layers:
         inactive_removals=_dormant(inactive.get("removals", ())),
         inactive_replacements=_dormant(inactive.get("replacements", ())),
     )
+
+
+def with_dormant(found: Layers, origin: Origin, base: Collection[Nevra]) -> Layers:
+    """`found` with what of `origin` had no effect on a base with these packages.
+
+    A commit outlives a change of requests that have none, and a base that is deployed as it is says nothing of them.
+    """
+    listed = (*found.inactive_requests, *found.inactive_removals, *found.inactive_replacements)
+    why = {entry.what: entry.why for entry in listed}
+    removed = {nevra.name for nevra in found.removed}
+    replaced = {new for new, _ in found.replaced}
+    from_repo = {(repo, new.name) for repo, pairs in found.replaced_from.items() for new, _ in pairs}
+
+    def dormant(names: Iterable[str], reason: str) -> tuple[Dormant, ...]:
+        return tuple(Dormant(name, why.get(name, reason)) for name in names)
+
+    files = (*origin.local_packages, *origin.local_fileoverride)
+    local = (package.nevra for package in origin.local_replacements)
+    remote = ((old.repo, name) for old in origin.remote_replacements for name in old.packages)
+    return replace(
+        found,
+        inactive_requests=(
+            *dormant((name for name in origin.packages if name not in found.packages), "the base has it"),
+            *dormant((str(package.nevra) for package in files if package.nevra in base), "in the base"),
+        ),
+        inactive_removals=dormant((name for name in origin.removals if name not in removed), "not in the base"),
+        inactive_replacements=(
+            *dormant((str(nevra) for nevra in local if nevra not in replaced), "nothing to replace"),
+            *dormant((f"{name} from {repo}" for repo, name in remote if (repo, name) not in from_repo),
+                     "nothing to replace"),
+        ),
+    )  # fmt: skip
 
 
 def to_json(metadata: Mapping[str, Variant]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class _Look:
             commit = Commit(b"", b"", found.timestamp)
         base_raw = base_of(raw, commit)
         base = self._status(base_raw)
-        layers = commits.layers(commit)
+        layers = self._layers(commit, base_raw, origin)
         remote = origin.base.remote if origin and isinstance(origin.base, Branch) else None
         enabled, remote_error = self._verified(remote) if remote else (None, None)
         held = finalization.held_back() if found.staged else False
@@ -91,6 +91,17 @@ class _Look:
             inactive_replacements=layers.inactive_replacements,
             diff=self._diff(found),
         )
+
+    def _layers(self, commit: Commit, base: bytes, origin: Origin | None) -> commits.Layers:
+        found = commits.layers(commit)
+        if origin is None:
+            return found
+        try:
+            # Long, and only asked for files that the base may have, too.
+            packages = commits.package_list(self._whole(base)) if origin.local_names else None
+        except StoreError:
+            packages = None
+        return commits.with_dormant(found, origin, packages or ())
 
     def _status(self, raw: bytes) -> CommitStatus:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from layering.commits import Layers, layers
+from layering.commits import Layers, layers, with_dormant
 from layering.origin import Origin
 from layering.system import System
 from rpmtree.rpm.nevra import Nevra
@@ -45,7 +45,8 @@ def listed(system: System) -> tuple[Override, ...]:
     """The overrides of the deployment that boots next, sorted by name. Raises StoreError."""
     seen = system.merge()
     commit = system.sysroot.repository.commit(bytes.fromhex(seen.deployment.checksum))
-    return tuple(sorted(_overrides(seen.require_origin(), layers(commit)), key=lambda each: each.name))
+    origin = seen.require_origin()
+    return tuple(sorted(_overrides(origin, with_dormant(layers(commit), origin, ())), key=lambda each: each.name))
 
 
 def _overrides(origin: Origin, found: Layers) -> Iterator[Override]:

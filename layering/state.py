@@ -16,7 +16,7 @@ from layering.classify import Classified, Dormant
 from layering.origin import Origin
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.nevra import Nevra
-from rpmtree.rpm.request import Solution, SolvedPackage
+from rpmtree.rpm.request import Solution
 
 #: Raised where the same inputs make another commit than before.
 LAYER_VERSION = 1
@@ -34,11 +34,15 @@ class Layered:
 
     @property
     def digest(self) -> str:
-        """SHA-512 of all that decides the commit, in hexadecimal; the place of a package in a repository does not."""
+        """SHA-512 of all that decides the commit, in hexadecimal; the place of a package in a repository does not.
+
+        Requests without effect don't, either: for them nothing is made anew.
+        """
         active = self.classified.active
         inputs = {
             "version": LAYER_VERSION,
             "base": self.base.hex(),
+            "requests": active.packages,
             "packages": sorted((str(package.nevra), package.checksum) for package in self.solution.packages),
             "removed": sorted(map(str, self.solution.removed)),
             "replaced": sorted((str(new), str(old)) for new, old in self.solution.replaced),
@@ -50,19 +54,18 @@ class Layered:
     def metadata(self, inherited: Mapping[str, Variant]) -> dict[str, Variant]:
         """The commit's metadata; of the base's (`inherited`) the version stays."""
         active, solution = self.classified.active, self.solution
-        packages = {package.nevra: package for package in solution.packages}
-        names = [*active.packages, *(str(p.nevra) for p in (*active.local_packages, *active.local_fileoverride))]
+        source = {name: old.repo for old in active.remote_replacements for name in old.packages}
         found = {
             "rpmostree.clientlayer": Variant("b", True),
             "rpmostree.clientlayer_version": Variant("u", _CLIENT_LAYER_VERSION),
-            "rpmostree.packages": Variant("as", sorted(names)),
+            "rpmostree.packages": Variant("as", list(active.packages)),
             "rpmostree.modules": Variant("as", []),
             "rpmostree.removed-base-packages": Variant("av", [_nevra(nevra) for nevra in sorted(solution.removed)]),
             "rpmostree.replaced-base-packages": Variant(
                 "a(vv)",
-                [(_nevra(new), _nevra(old)) for new, old in solution.replaced if _is_local(packages[new])],
+                [(_nevra(new), _nevra(old)) for new, old in solution.replaced if new.name not in source],
             ),
-            "rpmostree.replaced-base-remote-packages": Variant("a{sv}", _remote(solution, packages)),
+            "rpmostree.replaced-base-remote-packages": Variant("a{sv}", _remote(solution, source)),
             "rpmostree.rpmmd-repos": Variant(
                 "aa{sv}",
                 [{"id": Variant("s", repo.id), "timestamp": Variant("t", repo.timestamp)} for repo in solution.repos],
@@ -93,16 +96,13 @@ def local_checksums(origin: Origin) -> frozenset[str]:
     return frozenset(f"sha256:{package.sha256}" for package in files)
 
 
-def _remote(solution: Solution, packages: Mapping[Nevra, SolvedPackage]) -> dict[str, Variant]:
+def _remote(solution: Solution, source: Mapping[str, str]) -> dict[str, Variant]:
+    """Replacements by the repository that they are asked of; this one may have come from the cache."""
     by_repo: dict[str, list[tuple[Variant, Variant]]] = {}
     for new, old in solution.replaced:
-        if not _is_local(packages[new]):
-            by_repo.setdefault(packages[new].repo_id, []).append((_nevra(new), _nevra(old)))
+        if new.name in source:
+            by_repo.setdefault(source[new.name], []).append((_nevra(new), _nevra(old)))
     return {repo: Variant("a(vv)", pairs) for repo, pairs in sorted(by_repo.items())}
-
-
-def _is_local(package: SolvedPackage) -> bool:
-    return package.repo_id == "@commandline"
 
 
 def _nevra(nevra: Nevra) -> Variant:
