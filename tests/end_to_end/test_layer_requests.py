@@ -98,8 +98,19 @@ class TestTheBase:
         machine.change("install", spec, "--allow-inactive")
         assert machine.first["requested-packages"] == [spec]
         assert machine.first["checksum"] == machine.lab.commits["1"]
+        assert f"InactiveRequests: {spec} (the base has it)" in machine.text
         machine.change("uninstall", spec)
         assert machine.first["requested-packages"] == []
+        assert "InactiveRequests" not in machine.text
+
+    def test_a_request_without_effect_is_shown_beside_one_with(self, machine: Machine) -> None:
+        machine.change("install", "hammer")
+        commit = machine.first["checksum"]
+        machine.change("install", "libstone", "--allow-inactive")
+        assert machine.first["checksum"] == commit  # nothing is made for it
+        assert "InactiveRequests: libstone" in machine.text
+        machine.change("install", "tool(hammer)")
+        assert machine.first["packages"] == ["hammer", "tool(hammer)"]
 
     def test_a_request_sleeps_while_the_base_has_it(self, machine: Machine) -> None:
         machine.change("install", "tool(hammer)", "saw")

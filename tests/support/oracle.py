@@ -24,7 +24,7 @@ from rpmtree.ostree.bases import PACKAGES, base_of
 from rpmtree.ostree.objects import FileMeta, Kind, file_header, parse_dirmeta
 from rpmtree.ostree.store import Store
 from rpmtree.ostree.tree import Directory
-from rpmtree.pkgcache.paths import ref_of
+from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.rpm.database import read_records
 from rpmtree.rpm.package import nevra_of
 from rpmtree.rpm.signatures import read_header_blob
@@ -185,6 +185,7 @@ def _check_branches(repo: Path, found: list[tuple[Entry, Path]]) -> None:
         if (base := base_of(raw, value)) != raw:
             bases.add(base.hex())
             packages.update(ref_of(nevra.name, nevra.evra) for nevra in package_list(value) or ())
+        packages.update(map(local_ref, re.findall(r"\b([0-9a-f]{64}):", entry.origin)))
     if bases != {checksum for ref, checksum in present.items() if ref.startswith("heads/rpmostree/base/")}:
         raise Wrong(f"branches of bases: {present}, and {bases} are wanted")
     prefixes = tuple(f"heads/{prefix}/" for prefix in PACKAGES)
