@@ -57,14 +57,16 @@ def reserve(
         lambda user: user.uid,
     )
     own_groups = {user.gid for user in users.seeds if user.name in users.staying}
+    was = parse_group(layered.group, "/usr/lib/group")
+    gone = {user.name for user in parse_passwd(layered.passwd)} - users.staying - users.known
     old = merge(
-        parse_group(layered.group, "/usr/lib/group"),
+        [replace(group, members=tuple(name for name in group.members if name not in gone)) for group in was],
         # The members that the machine gave a group are the machine's own.
         [replace(group, members=()) for group in parse_group(local.group, "/etc/group")],
     )
     groups = _settle(
         parse_group(etc.group, "/usr/etc/group"),
-        parse_group(lib.group, "/usr/lib/group"),
+        _rejoined(parse_group(lib.group, "/usr/lib/group"), was, users.staying),
         old,
         {*spoken, *(group.name for group in old if group.gid in own_groups)},  # a user does not come without its group
         lambda group: group.gid,
@@ -72,10 +74,19 @@ def reserve(
     return Reserved(AccountTexts(render(users.seeds), render(groups.seeds)), users.leaving, groups.leaving)
 
 
+def _rejoined(groups: Iterable[GroupEntry], was: Iterable[GroupEntry], staying: Collection[str]) -> list[GroupEntry]:
+    """Groups of the base with the packages' accounts that had joined them: no script does it for one that is there."""
+    joined = {group.name: [name for name in group.members if name in staying] for group in was}
+    return [
+        replace(group, members=tuple(dict.fromkeys((*group.members, *joined.get(group.name, ()))))) for group in groups
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Settled(Generic[_Entry]):
-    """What to seed, the names of other machines' and earlier days' that stay, and those that don't."""
+    """What to seed; the names that the base knows, and those of other machines' and earlier days' that stay or not."""
 
+    known: frozenset[str]
     seeds: list[_Entry]
     staying: frozenset[str]
     leaving: frozenset[str]
@@ -96,7 +107,8 @@ def _settle(
     staying = {e.name for e in new if e.name in spoken and number(e) < _FIRST_PERSON and number(e) not in taken}
     kept = [entry for entry in new if entry.name in staying or entry.name not in spoken or number(entry) not in taken]
     seeds = [entry for entry in merge(lib, kept) if entry.name not in in_etc]
-    return _Settled(seeds, frozenset(staying), frozenset(entry.name for entry in kept if entry.name not in staying))
+    leaving = frozenset(entry.name for entry in kept if entry.name not in staying)
+    return _Settled(frozenset(known), seeds, frozenset(staying), leaving)
 
 
 def released(texts: AccountTexts, reserved: Reserved) -> AccountTexts:
