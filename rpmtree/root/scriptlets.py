@@ -153,7 +153,7 @@ class _Runner:
         ended = self._execute(job, stdin)
         self.timings.append(ScriptTiming(name, phase, time.monotonic() - started))
         for line in ended.output.decode("utf-8", "backslashreplace").splitlines():
-            log.debug("%s.%s: %s", name, phase, line)
+            log.info("%s.%s: %s", name, phase, line)
         if ended.failure:
             raise ScriptletError(name, phase, ended.failure, _last_lines(ended.output))
         self._note_writes(name, phase)
