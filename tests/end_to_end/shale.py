@@ -61,7 +61,8 @@ def packages() -> list[Package]:
         rpm("filesystem", files=_filesystem()),
         rpm("setup", files={f"/etc/{name}": file(text, mode=mode) for name, (text, mode) in _ACCOUNTS.items()},
             requires_pre=["filesystem"]),
-        rpm("shell", version="5.0", arch="x86_64", provides=["/bin/sh"], requires_pre=["setup"], files=_programs()),
+        rpm("shell", version="5.0", arch="x86_64", provides=["/bin/sh"], requires_pre=["setup"],
+            files=programs(*PROGRAMS)),
         rpm("shale-release", version="1", files={"/usr/lib/os-release": _OS_RELEASE, "/etc/os-release":
             symlink("../usr/lib/os-release"), "/usr/share/man/man7/shale.7": file("man", doc=True)}),
         rpm("libstone", version="3.1", requires=["shell"], files={"/usr/lib/libstone.so.3.1": "stone\n",
@@ -111,8 +112,9 @@ def _filesystem() -> dict[str, File]:
     }
 
 
-def _programs() -> dict[str, File]:
-    found = [Path(shutil.which(name, path="/usr/bin:/bin") or name) for name in PROGRAMS]
+def programs(*names: str) -> dict[str, File]:
+    """Copies of programs of the machine that runs this, in /usr/bin, with their libraries."""
+    found = [Path(shutil.which(name, path="/usr/bin:/bin:/usr/sbin") or name) for name in names]
     libraries = sorted(set(_LIBRARY.findall(command.run(["ldd", *map(str, found)]).stdout.decode())))
     files = {f"/usr/bin/{path.name}": file(path.read_bytes(), mode=0o755) for path in found}
     for library in libraries:
