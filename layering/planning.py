@@ -52,7 +52,8 @@ def plan_on(context: Context, origin: Origin, found: BaseCommit, base: Base, pac
     classified = classify(origin, packages)
     if not classified.active.needs_assembly:
         return Planned(_without_lapsed(origin, classified), found, base, classified)
-    if context.options.offline_first:
+    # What an override takes from a repository, only that can say.
+    if context.options.offline_first and not classified.active.remote_replacements:
         try:
             return _Solve.prepare(context, found, base, packages, asked=()).plan(origin)
         except SolveError:

@@ -77,9 +77,12 @@ class PackageSource:
         self._offline = offline
         self._reporter = reporter
         ids = {repo.id for repo in request.repos}
-        for what, named in (("repo-packages", request.repo_packages), ("a replacement", request.replacements)):
+        for what, named in (("repo-packages", request.repo_packages), ("an override", request.replacements)):
             if unknown := sorted({repo_id for repo_id, _ in named} - ids):
-                raise ConfigError(f"{what} names {', '.join(unknown)}, which repos doesn't")
+                enabled = ", ".join(sorted(ids)) or "none"
+                raise ConfigError(
+                    f"{what} names {', '.join(unknown)}, which is no enabled repository", hint=f"enabled: {enabled}"
+                )
         # By priority and id, so that the order of .repo files on disk says nothing.
         self._repos = sorted(request.repos, key=lambda repo: (repo.priority, repo.id))
         self._fetchers = {repo.id: Fetcher(repo, proxy=proxy, offline=offline) for repo in self._repos}
