@@ -133,6 +133,7 @@ def _carry_out(context: Context, operation: Operation) -> Outcome:
         planned = replace(planned, base=read_base(context.workspace.store, planned.base.checksum))
     packages = import_packages(context, planned)
     if context.options.download_only:
+        follow(context, planned)  # whoever has no network then finds the commit by it, and no prune takes it
         return replace(outcome, downloaded=True)
     commit = outcome.commit
     if commit is None:
