@@ -121,12 +121,15 @@ class Machine:
         assert "Traceback" not in done.stderr
         return done
 
-    def change(self, verb: str, *words: str | Path) -> Done:
-        """Run a verb that has something to do, and see that it leaves a whole system and nothing else."""
+    def change(self, verb: str, *words: str | Path, fetched: bool = False) -> Done:
+        """Run a verb that has something to do, and see that it leaves a whole system and nothing else.
+
+        `fetched`: what else it, or one before it, fetched may be there.
+        """
         before = self.state.deployed
         done = self.layer(verb, *words)
         assert self.state.deployed != before, f"{verb} {words} changed nothing"
-        check_left_nothing(self.path)
+        (check_bootable if fetched else check_left_nothing)(self.path)
         return done
 
     def refuse(self, status: int, verb: str, *words: str | Path, fetched: bool = False) -> str:
@@ -142,10 +145,10 @@ class Machine:
         (check_bootable if fetched else check_left_nothing)(self.path)
         return done.stdout + done.stderr
 
-    def unchanged(self, verb: str, *words: str | Path) -> str:
+    def unchanged(self, verb: str, *words: str | Path, fetched: bool = False) -> str:
         """Run a verb that finds nothing to do; gives what it says."""
-        self.refuse(77, verb, *words, "--unchanged-exit-77")
-        return self.refuse(0, verb, *words)
+        self.refuse(77, verb, *words, "--unchanged-exit-77", fetched=fetched)
+        return self.refuse(0, verb, *words, fetched=fetched)
 
     @property
     def state(self) -> State:
