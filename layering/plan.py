@@ -123,7 +123,12 @@ def finish_spec(base: Base, active: Origin, epoch: int, *, new_kernel: bool) -> 
         opt_usrlocal=base.opt_usrlocal,
         container=base.kernel is None,
         etc_group_members=tuple(sorted(in_both - {"root"})),
-        initramfs=new_kernel or active.regenerate_initramfs,
+        # A base that boots without one goes on doing so.
+        initramfs=(new_kernel and _has_initramfs(base)) or active.regenerate_initramfs,
         initramfs_args=(*arguments, *active.initramfs_args),
         source_date_epoch=epoch,
     )
+
+
+def _has_initramfs(base: Base) -> bool:
+    return base.kernel is not None and "initramfs.img" in base.names(f"usr/lib/modules/{base.kernel}")
