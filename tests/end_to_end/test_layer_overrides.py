@@ -178,6 +178,16 @@ class TestReplace:
         machine.change("upgrade")  # the file is there still
         assert machine.has("gravel-9")
 
+    def test_lines_for_var_go_with_the_package(self, machine: Machine, lab: Lab) -> None:
+        (line,) = (path for path in (machine.tree / "usr/lib/tmpfiles.d").iterdir() if "quarry" in path.read_text())
+        assert line.name == "quarry.conf"
+        without = [
+            rpm(package.name, version="3", files={f"/usr/share/{package.name}": "3\n"}) for package in _pair("3")
+        ]
+        machine.change("override replace", *map(lab.file, without))
+        lines = [path for path in (machine.tree / "usr/lib/tmpfiles.d").iterdir() if "quarry" in path.read_text()]
+        assert lines == []
+
     def test_without_effect(self, machine: Machine, lab: Lab) -> None:
         same = next((lab.bench.top / "rpms-release-1").glob("gravel-1-*.rpm"))
         said = machine.change("override replace", same).stdout

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import stat
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +16,15 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.client import Lab, Machine, machine_of, open_lab, tool
-from tests.end_to_end.shale import Shale, programs
+from tests.end_to_end.shale import COMPOSE, Shale, programs
+from tests.support.oracle import State, check_bootable
 from tests.support.rpms import Package, directory, file, lua, rpm, script, trigger
 
 pytestmark = pytest.mark.needs("getent", "useradd", "groupadd", "depmod", "rpm", "getcap")
+LAYER = COMPOSE.with_name("layer")
 _RPM = ("rpmrc", "macros")
+#: Seconds that nobody else sleeps.
+_LONG = f"77.{os.getpid()}"
 _MODULES = "/usr/lib/modules/6.0"
 
 
@@ -49,6 +57,7 @@ PACKAGES = [
     tool("reader", post="cat /etc/secret >/usr/share/stolen 2>&1 || true; cat /etc/greeter.conf >/usr/share/seen"),
     tool("asks", requires_pre=["tools"], post="rpm -q greeter asks >/usr/share/answer"),
     tool("litters", post="mkdir -p /var/lib/litter && echo x >/var/lib/litter/x"),
+    tool("sleeps", post=f"sleep {_LONG}"),
     _account("anna"),
     _account("bert"),
     rpm("joins", requires_pre=["shell", "tools"],
@@ -121,6 +130,52 @@ class TestRunning:
     def test_it_can_ask_rpm(self, machine: Machine) -> None:
         machine.change("install", "asks")
         assert machine.read("/usr/share/answer").split() == ["greeter-2.0~rc1-1.noarch", "asks-1-1.noarch"]
+
+
+class TestEnding:
+    """From outside, while a script runs: nothing was changed, nothing runs on, and the next command finds all well."""
+
+    @pytest.fixture
+    def running(self, machine: Machine) -> Iterator[subprocess.Popen[str]]:
+        argv = [str(LAYER), "install", f"--sysroot={machine.path}", "hammer", "sleeps"]
+        with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, bufsize=1) as process:
+            assert process.stderr is not None
+            said = ""
+            while "Running scripts" not in said:
+                said += process.stderr.read(1)
+            while not _sleepers():
+                time.sleep(0.02)
+            yield process
+            process.kill()
+
+    def _check(self, machine: Machine, before: State) -> None:
+        assert _sleepers() == []
+        assert machine.state.deployed == before.deployed
+        check_bootable(machine.path)
+        machine.change("install", "hammer")
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_by_a_signal(self, machine: Machine, running: subprocess.Popen[str], number: signal.Signals) -> None:
+        before, started = machine.state, time.monotonic()
+        running.send_signal(number)
+        assert running.wait(10) == 128 + number
+        assert time.monotonic() - started < 2
+        self._check(machine, before)
+
+    def test_by_cancel(self, machine: Machine, running: subprocess.Popen[str]) -> None:
+        before = machine.state
+        machine.layer("cancel")
+        assert running.wait(10) == 128 + signal.SIGINT
+        self._check(machine, before)
+
+
+def _sleepers() -> list[str]:
+    """Processes of the script that sleeps."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended
+            found.append(path.read_text("utf-8", "replace").split("\0"))
+    return [" ".join(words) for words in found if words[:2] == ["sleep", _LONG]]
 
 
 class TestHarm:
