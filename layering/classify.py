@@ -146,9 +146,8 @@ def classify(origin: Origin, base: Base, offered: Mapping[str, Nevra] | None = N
     gone = [Dormant(name, "not in the base") for name in origin.removals if name not in base.by_name]
     kept_removals = tuple(name for name in origin.removals if name in base.by_name)
     requests = {name: found for name in origin.packages if (found := base.provider(name, kept_removals))}
-    in_base = [
-        package for package in (*origin.local_packages, *origin.local_fileoverride) if package.nevra in base.packages
-    ]
+    files = (*origin.local_packages, *origin.local_fileoverride)
+    in_base = {package: why for package in files if (why := why_not_layered(package, origin, base.packages))}
     targets = _targets(origin, offered or {})
     dormant = {key: why for key, (name, new) in targets.items() if (why := _why_dormant(name, new, base))}
     lapsed = {key: name for key, (name, new) in targets.items() if name in origin.until_newer and _has(base, name, new)}
@@ -169,12 +168,23 @@ def classify(origin: Origin, base: Base, offered: Mapping[str, Nevra] | None = N
         active,
         requests=(
             *(Dormant(name, f"already provided by {found}") for name, found in requests.items()),
-            *(Dormant(str(package.nevra), "in the base") for package in in_base),
+            *(Dormant(str(package.nevra), why) for package, why in in_base.items()),
         ),
         removals=tuple(gone),
         replacements=tuple(Dormant(_label(key), why) for key, why in dormant.items() if key not in lapsed),
         lapsed=tuple(sorted(set(lapsed.values()))),
     )
+
+
+def why_not_layered(package: LocalPackage, origin: Origin, base: Collection[Nevra]) -> str | None:
+    """Why a package that came as a file has no effect on a base with these packages; None where it has."""
+    if package.nevra in base:
+        return "in the base"
+    if package.nevra.name in origin.follow:  # it gives way to what is newer, wherever that is
+        there = (nevra for nevra in base if nevra.name == package.nevra.name)
+        newer = [nevra for nevra in there if compare_evr(_evr(nevra), _evr(package.nevra)) > 0]
+        return f"the base has {max(newer)}" if newer else None
+    return None
 
 
 def refuse_provided(origin: Origin, specs: Iterable[str], base: Base) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from layering.classify import Dormant
+from layering.classify import Dormant, why_not_layered
 from layering.origin import Origin
 from rpmtree.ostree.objects import BOOT_SIZE, PACKAGE_SIZES, PKGLIST, Commit
 from rpmtree.ostree.variant import Variant
@@ -104,7 +104,7 @@ def with_dormant(found: Layers, origin: Origin, base: Collection[Nevra]) -> Laye
         found,
         inactive_requests=(
             *dormant((name for name in origin.packages if name not in found.packages), "the base has it"),
-            *dormant((str(package.nevra) for package in files if package.nevra in base), "in the base"),
+            *(Dormant(str(file.nevra), reason) for file in files if (reason := why_not_layered(file, origin, base))),
         ),
         inactive_removals=dormant((name for name in origin.removals if name not in removed), "not in the base"),
         inactive_replacements=(
