@@ -32,6 +32,7 @@ def lab(shale: Shale, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
     with open_lab(tmp_path_factory.mktemp("lab"), shale, repos=("tools", "signed")) as made:
         made.release("1")
         made.release("2", [rpm("drill", files={"/usr/share/drill": "drill\n"})])
+        made.release("3", [tool("drill", "3")])
         yield made
 
 
@@ -145,6 +146,17 @@ class TestFiles:
         assert "InactiveRequests: drill-1.0-1.noarch (in the base)" in machine.text
         machine.change("uninstall", "hammer")
         assert "InactiveRequests: drill-1.0-1.noarch (in the base)" in machine.text
+
+    def test_the_base_has_a_newer_one(self, machine: Machine, lab: Lab) -> None:
+        path = lab.file(tool("drill", "2"))
+        machine.change("install", path)
+        lab.publish("3")
+        assert "drill-2-1.noarch" in machine.refuse(4, "upgrade", fetched=True)
+        machine.change("uninstall", "drill", fetched=True)
+        machine.change("install", path, "--follow", fetched=True)
+        assert "drill-2-1.noarch (the base has drill-3-1.noarch)" in machine.change("upgrade").stdout
+        assert "InactiveRequests: drill-2-1.noarch (the base has drill-3-1.noarch)" in machine.text
+        assert machine.has("drill-3")
 
 
 class TestFilesInTheWay:
