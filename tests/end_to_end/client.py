@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from rpmtree import command
 from rpmtree.ostree.sysroot import Sysroot, init_fs
 from tests.end_to_end.shale import NEWEST, REF, Bench, Shale, ostree
 from tests.support.layer import Done, layer
 from tests.support.oracle import State, check_bootable, check_left_nothing, state_of
 from tests.support.rpms import Key, Package, file, make_repo, rpm, write_rpm
+from tests.support.schema import SCHEMA, faults
 from tests.support.sysroots import make_mutable
 from tests.support.webserver import Site, serve
 
@@ -166,7 +165,9 @@ class Machine:
     @property
     def first(self) -> dict[str, Any]:
         """What `status --json` says of it."""
-        found: dict[str, Any] = self.layer("status", "--json").json["deployments"][0]
+        document = self.layer("status", "--json").json
+        assert list(faults(document, SCHEMA)) == []
+        found: dict[str, Any] = document["deployments"][0]
         return found
 
     @property
@@ -223,6 +224,3 @@ def tool(name: str, version: str = "1", **said: Any) -> Package:
     """A package with a program of its name, which requires the base's shell."""
     files = {f"/usr/bin/{name}": file(f"#!/bin/sh\necho {name} {version}\n", mode=0o755), **said.pop("files", {})}
     return rpm(name, version=version, files=files, requires=["shell", *said.pop("requires", [])], **said)
-
-
-needs = pytest.mark.needs("rpm")

@@ -147,6 +147,25 @@ class TestFiles:
         machine.change("uninstall", "hammer")
         assert "InactiveRequests: drill-1.0-1.noarch (in the base)" in machine.text
 
+    def test_a_rollback_still_has_it(self, machine: Machine, lab: Lab) -> None:
+        path = lab.file(tool("drill"))
+        machine.change("install", path)
+        machine.change("uninstall", "drill")
+        machine.change("rollback")
+        path.unlink()
+        machine.change("install", "hammer")
+        assert machine.has("drill", "hammer")
+
+    def test_one_that_the_repository_lost(self, machine: Machine, lab: Lab) -> None:
+        path = lab.file(tool("drill"))
+        machine.change("install", path)
+        (branch,) = (machine.path / "ostree/repo/refs/heads/rpmostree/local").iterdir()
+        branch.unlink()
+        assert "drill-1-1.noarch" in machine.layer("install", "hammer", status=8).stderr
+        machine.layer("uninstall", "drill", "--install", path)
+        machine.change("install", "hammer")
+        assert machine.has("drill", "hammer")
+
     def test_the_base_has_a_newer_one(self, machine: Machine, lab: Lab) -> None:
         path = lab.file(tool("drill", "2"))
         machine.change("install", path)

@@ -162,6 +162,23 @@ class TestReplace:
         machine.change("reset")
         assert machine.first["checksum"] == lab.commits["1"]
 
+    def test_by_a_url(self, machine: Machine, lab: Lab) -> None:
+        path = lab.file(_gravel("9"))
+        machine.change("override replace", f"{lab.site.url}files/{path.name}")
+        assert machine.has("gravel-9")
+
+    def test_removing_and_replacing_at_once(self, machine: Machine, lab: Lab) -> None:
+        quarry = ("quarry", "quarry-data")
+        machine.change("override replace", lab.file(_gravel("9")), *(f"--remove={name}" for name in quarry))
+        assert machine.has("gravel-9")
+        assert not machine.has("quarry")
+        machine.change("override reset", "--all")
+        machine.change("override remove", *quarry, "--replace", lab.file(_gravel("9")))
+        assert machine.has("gravel-9")
+        assert not machine.has("quarry-data")
+        machine.change("override reset", "quarry", "quarry-data")
+        assert machine.has("quarry", "quarry-data", "gravel-9")
+
     def test_what_is_not_in_the_base(self, machine: Machine, lab: Lab) -> None:
         assert "drill" in machine.refuse(1, "override replace", lab.file(tool("drill")))
         machine.refuse(2, "override replace", "gravel")  # neither a file nor --from

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import stat
@@ -21,6 +22,8 @@ from tests.support.oracle import State, check_bootable
 from tests.support.rpms import Package, directory, file, lua, rpm, script, trigger
 
 pytestmark = pytest.mark.needs("getent", "useradd", "groupadd", "depmod", "rpm", "getcap")
+#: Bases that find accounts by records, and in /etc alone.
+USERDB, NONE = "shale/userdb", "shale/none"
 LAYER = COMPOSE.with_name("layer")
 _RPM = ("rpmrc", "macros")
 #: Seconds that nobody else sleeps.
@@ -72,17 +75,19 @@ PACKAGES = [
 ]  # fmt: skip
 
 
-def _tools() -> Package:
+def _tools(lookup: str = "altfiles") -> Package:
     files = programs("getent", "useradd", "groupadd", "depmod", "rpm")
     files |= {f"/usr/lib/rpm/{name}": file(Path("/usr/lib/rpm", name).read_bytes()) for name in _RPM}
     # It is only looked whether it is there: accounts then go to /usr/lib.
-    return rpm("tools", files={**files, "/usr/lib64/libnss_altfiles.so.2": "altfiles\n"}, requires=["shell"])
+    return rpm("tools", files={**files, f"/usr/lib64/libnss_{lookup}.so.2": f"{lookup}\n"}, requires=["shell"])
 
 
 @pytest.fixture(scope="module")
 def lab(shale: Shale, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with open_lab(tmp_path_factory.mktemp("lab"), shale) as made:
         made.release("1", [_tools()])
+        made.release("userdb", [_tools("systemd")], ref=USERDB)
+        made.release("none", [_tools("nothing")], ref=NONE)
         made.release("2", [_tools(), rpm("news", files={"/usr/share/news": "news\n"})])
         yield made
 
@@ -268,6 +273,27 @@ class TestAccounts:
         assert found[1] != taken[1]
         assert ids(machine, "local") is None
         assert f"local:x:{taken[0]}" in machine.read("/etc/passwd")
+
+    def test_as_records(self, machine: Machine) -> None:
+        machine.change("rebase", f"site:{USERDB}")
+        machine.change("install", "anna")
+        record = machine.tree / "usr/lib/userdb/anna.user"
+        first = json.loads(record.read_text())
+        assert first["uid"] == (machine.tree / "usr/share/anna").stat().st_uid
+        assert "anna" not in machine.read("/etc/passwd")
+        machine.change("install", "bert")
+        assert json.loads((machine.tree / "usr/lib/userdb/anna.user").read_text()) == first
+        machine.change("uninstall", "anna")
+        assert not (machine.tree / "usr/lib/userdb/anna.user").exists()
+        assert (machine.tree / "usr/lib/userdb/bert.user").exists()
+
+    def test_in_etc_alone(self, machine: Machine) -> None:
+        machine.change("rebase", f"site:{NONE}")
+        assert "accounts stay in /etc/passwd" in machine.change("install", "anna").stderr
+        found = next(line.split(":") for line in machine.read("/etc/passwd").splitlines() if line.startswith("anna:"))
+        assert int(found[2]) == (machine.tree / "usr/share/anna").stat().st_uid
+        machine.change("install", "bert")
+        assert int(found[2]) == (machine.tree / "usr/share/anna").stat().st_uid
 
     def test_a_group_that_etc_and_lib_know(self, machine: Machine) -> None:
         """An admin who copies a group to /etc/group, to add somebody, can go on layering."""

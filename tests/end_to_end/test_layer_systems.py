@@ -183,3 +183,17 @@ def test_going_back(machine: Machine, lab: Lab) -> None:
     machine.change("cleanup", "--rollback")
     assert len(machine.state.entries) == 1
     machine.refuse(8, "rollback")
+
+
+def test_what_is_pinned_keeps_all_that_it_is_made_of(machine: Machine, lab: Lab) -> None:
+    drill = lab.file(tool("drill"))
+    machine.change("install", "hammer", drill)
+    machine.layer("pin", "0")
+    pinned = machine.state.entries[0].checksum
+    machine.change("uninstall", "--all")
+    machine.change("install", "saw")
+    machine.change("override remove", "slate")
+    machine.layer("cleanup", "--base", "--rollback", "--pending")
+    assert pinned in [entry.checksum for entry in machine.state.entries]
+    assert len(machine.state.entries) == 2
+    machine.layer("verify")
