@@ -82,7 +82,7 @@ def _clear_up(system: System, earlier: Unfinished | None, reporter: Reporter) ->
     if earlier is not None or unfinished(system) is None:
         return
     try:
-        tidy(system.sysroot, reporter)
+        tidy(system.sysroot, Reporter())  # in silence: the step that failed has the last line
         end(system)
     except StoreError as error:
         reporter.warning(f"what was imported could not be removed: {error.message}")

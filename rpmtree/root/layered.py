@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rpmtree import mounts
-from rpmtree.errors import ToolError
+from rpmtree.errors import ConflictError, ToolError
 from rpmtree.files import Root, remove_tree
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.cache import CachedPackage
@@ -36,6 +36,8 @@ from rpmtree.rpm.signatures import read_header_blob
 
 #: What a layered root has of its own: the rest of its top level is the base's.
 _LAYERS = ("usr", "etc")
+#: In the place of a hint about treefiles.
+_CONFLICT = "leave one of them out; with --force-replacefiles an RPM file replaces what others own"
 _MODULES = ("/usr/lib/modules/", "/lib/modules/")
 
 
@@ -107,7 +109,10 @@ def _merge(base: Base, ordered: Sequence[Package], changes: Changes, spec: RootS
         tree = found[package.nevra].tree
         if "usr" in tree.dirs and spec.opt_usrlocal is OptUsrLocal.VAR:
             tree.dirs["usr"].dirs.pop("local", None)  # bare directories, or files that are left out
-        merger.add(package, tree, override=package.nevra in changes.overriding)
+        try:
+            merger.add(package, tree, override=package.nevra in changes.overriding)
+        except ConflictError as error:
+            raise ConflictError(error.path, error.packages, hint=_CONFLICT) from error
     return merger.root
 
 
