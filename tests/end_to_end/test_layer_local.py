@@ -181,8 +181,9 @@ class TestFiles:
 class TestFilesInTheWay:
     def test_of_the_base(self, machine: Machine) -> None:
         said = machine.refuse(9, "install", "against-base")
-        for text in ("against-base", "greeter", WORDS):
+        for text in ("against-base", "greeter", WORDS, "--force-replacefiles"):
             assert text in said
+        assert "remove-from-packages" not in said
 
     def test_of_another_package(self, machine: Machine) -> None:
         said = machine.refuse(9, "install", "same-words", "other-words")
