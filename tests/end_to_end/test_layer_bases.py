@@ -322,6 +322,28 @@ class TestBlocked:
         assert machine.first["packages"] == ["hammer"]
 
 
+class TestFailing:
+    """What fails on the new base alone: the old one stays, and goes on being what is changed."""
+
+    def test_a_script(self, machine: Machine, lab: Lab) -> None:
+        lab.stock([*TOOLS, tool("picky", post="test ! -e /usr/share/news")])
+        machine.change("install", "hammer", "picky")
+        lab.publish("2")
+        assert "%post of picky" in machine.refuse(6, "upgrade", fetched=True)
+        machine.change("install", "saw")  # which clears up after it
+        machine.refuse(6, "upgrade", fetched=True)
+        machine.change("upgrade", "--drop", "picky")
+        assert machine.has("news-2", "hammer", "saw")
+
+    def test_a_file(self, machine: Machine, lab: Lab) -> None:
+        lab.stock([*TOOLS, rpm("gossip", files={"/usr/share/news": "heard\n"})])
+        machine.change("install", "gossip")
+        lab.publish("2")
+        assert "/usr/share/news" in machine.refuse(9, "upgrade", fetched=True)
+        machine.change("uninstall", "gossip")
+        machine.change("upgrade")
+
+
 def test_a_remote_that_is_dead(machine: Machine, lab: Lab) -> None:
     ostree(machine.sysroot.repo_path, "remote", "delete", "site")
     ostree(machine.sysroot.repo_path, "remote", "add", "--no-gpg-verify", "site", f"{lab.site.url}nothing")
