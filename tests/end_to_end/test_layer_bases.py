@@ -300,6 +300,8 @@ class TestBlocked:
         said = machine.refuse(4, "upgrade", fetched=True)
         for name in ("wedge", "chock", "libstone", "news"):
             assert name in said
+        assert "all else can be met with `--drop chock` `--drop wedge`" in said
+        assert "--best-base" in said
         assert machine.refuse(4, "upgrade", "--preview", fetched=True)
         machine.refuse(4, "upgrade", "--drop", "wedge", fetched=True)
 
