@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layering import bases, plan
@@ -17,6 +17,7 @@ from layering.decision import Context, Operation, Planned
 from layering.origin import Origin
 from layering.repos import repositories
 from layering.requests import override_reset
+from layering.settings import read_settings, refuse_locked
 from layering.state import Layered
 from rpmtree.errors import SolveError
 from rpmtree.ostree.bases import base_of
@@ -32,6 +33,8 @@ from rpmtree.rpm.solver import PackageSource, open_source
 def make_plan(context: Context, operation: Operation) -> Planned:
     """Decide what is to be deployed. Raises SolveError with all that is in the way, and what the operation raises."""
     before = context.before.require_origin()
+    settings = read_settings(context.machine)
+    context = replace(context, options=replace(context.options, recommends=settings.recommends))
     followed, commits = operation.locate(context)
     blocked: SolveError | None = None
     for found in commits:
@@ -40,7 +43,9 @@ def make_plan(context: Context, operation: Operation) -> Planned:
         base = read_base(context.workspace.store, bytes.fromhex(found.checksum), whole=whole)
         packages = plan.base_packages(base, (*before.packages, *operation.words))
         try:
-            return plan_on(context, operation.edit(context, followed, packages), found, base, packages)
+            edited = operation.edit(context, followed, packages)
+            refuse_locked(settings, before, edited)
+            return plan_on(context, edited, found, base, packages)
         except SolveError as error:
             blocked = blocked or error  # of the newest: that is what the user asked for
     assert blocked is not None

@@ -197,3 +197,33 @@ def test_what_is_pinned_keeps_all_that_it_is_made_of(machine: Machine, lab: Lab)
     assert pinned in [entry.checksum for entry in machine.state.entries]
     assert len(machine.state.entries) == 2
     machine.layer("verify")
+
+
+class TestSettings:
+    """/etc/rpm-ostreed.conf of the deployment that the next one is made from."""
+
+    def _decide(self, machine: Machine, text: str) -> None:
+        (machine.tree / "etc/rpm-ostreed.conf").write_text(f"[Daemon]\nIdleExitTimeout=60\n{text}\n")
+
+    def test_what_is_recommended(self, machine: Machine, lab: Lab) -> None:
+        lab.stock([tool("plane", recommends=["wax"]), rpm("wax")])
+        machine.change("install", "plane")
+        assert machine.has("wax")
+        self._decide(machine, "Recommends=false")
+        machine.change("uninstall", "plane")
+        machine.change("install", "plane")
+        assert not machine.has("wax")
+
+    def test_nothing_more(self, machine: Machine, lab: Lab) -> None:
+        machine.change("install", "hammer")
+        self._decide(machine, "LockLayering=true")
+        for words in (("install", "saw"), ("override remove", "greeter"), ("upgrade", "--install", "saw"),
+                      ("install", lab.file(tool("chisel")))):  # fmt: skip
+            assert "LockLayering=true" in machine.refuse(1, *words, fetched=True)
+        machine.change("uninstall", "hammer")
+
+    def test_what_is_no_setting(self, machine: Machine) -> None:
+        self._decide(machine, "Recommends=perhaps")
+        said = machine.refuse(3, "install", "hammer")
+        assert "rpm-ostreed.conf:3" in said
+        assert "Recommends" in said

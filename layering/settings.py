@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an admin decided for all transactions: /etc/rpm-ostreed.conf of the system, as rpm-ostree has it.
+
+Its other keys are the daemon's, which there is none of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from layering import keyfile
+from layering.origin import Origin
+from rpmtree.errors import ConfigError, ToolError
+
+FILE = "etc/rpm-ostreed.conf"
+_ADDED = (
+    "packages", "local_packages", "local_fileoverride", "removals", "local_replacements", "remote_replacements",
+    "initramfs_args", "initramfs_etc",
+)  # fmt: skip
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The decisions, by their keys in the group `Daemon`."""
+
+    #: Packages that others recommend are layered, too.
+    recommends: bool = True
+    #: Nothing may be layered or overridden that is not so already.
+    lock_layering: bool = False
+
+
+def read_settings(tree: Path | None) -> Settings:
+    """The settings of a system whose files are at `tree`; the defaults where it has none. Raises ConfigError."""
+    if tree is None:
+        return Settings()
+    path = tree / FILE
+    try:
+        text = path.read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise ConfigError(f"can't read {path}: {error.strerror}") from error
+    found = keyfile.parse(text, str(path)).get("Daemon", {})
+
+    def value(key: str, read: Callable[[str], _Value], default: _Value) -> _Value:
+        if key not in found:
+            return default
+        try:
+            return read(found[key].raw)
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}", place=found[key].place) from error
+
+    return Settings(value("Recommends", keyfile.boolean, True), value("LockLayering", keyfile.boolean, False))
+
+
+def refuse_locked(settings: Settings, before: Origin, after: Origin) -> None:
+    """Raise ToolError where something is to be layered that was not, and the admin locked that."""
+    if not settings.lock_layering:
+        return
+    added = any(set(getattr(after, name)) - set(getattr(before, name)) for name in _ADDED)
+    if added or (after.regenerate_initramfs and not before.regenerate_initramfs):
+        raise ToolError(
+            f"nothing more may be layered here: LockLayering=true in /{FILE}",
+            hint="what is layered may be taken back, and upgrades and rebases keep it",
+        )
