@@ -24,6 +24,7 @@ from rpmtree.ostree.variant import Variant
 from rpmtree.pkgcache.paths import MAX_PATH, Fate, checked, place, tmpfiles_line
 from rpmtree.rpm import package as headers
 from rpmtree.rpm.capabilities import capability_xattr
+from rpmtree.rpm.features import missing_features
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.package import File, Package
 from rpmtree.rpm.payload import Entry, PayloadReader
@@ -110,6 +111,8 @@ def _read_header(header: Any, name: str) -> Package:
     parts = nevra.name, nevra.version, nevra.release, nevra.arch
     if not all(re.fullmatch("[!-.0-~]{1,128}", part) for part in parts):
         raise FetchError(f"{name!r} is refused: a part of its name is empty, too long, or has characters that none has")
+    if missing := missing_features(header):
+        raise FetchError(f"{name} is refused: it wants of rpm what rpm here has not: {', '.join(missing)}")
     return package
 
 

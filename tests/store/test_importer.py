@@ -366,3 +366,17 @@ def test_one_bad_package_leaves_the_cache_as_it_was(cache: PackageCache, tmp_pat
     assert not list((cache.store.path / "tmp").glob("strata*"))
     assert cache.add([good], Reporter())
     fsck(cache)
+
+
+@pytest.mark.parametrize(
+    ("feature", "taken"),
+    [("rpmlib(CompressedFileNames) <= 3.0.4-1", True), ("rpmlib(CompressedFileNames) <= 99-1", False),
+     ("rpmlib(Foresight) <= 1-1", False)],
+)  # fmt: skip
+def test_what_rpm_is_to_be_able_to_do(cache: PackageCache, tmp_path: Path, feature: str, taken: bool) -> None:
+    found, path = built(tmp_path, rpm("foo", requires=[feature]))
+    if taken:
+        cache.add([(found, path)], Reporter())
+    else:
+        with pytest.raises(FetchError, match="wants of rpm what rpm here has not"):
+            cache.add([(found, path)], Reporter())
