@@ -17,18 +17,26 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_SLAVE = 0x4000, 0x80000
 _MNT_DETACH = 2
+#: The namespace that this process has left: none so far, or a descriptor of it.
+_left: list[int] = []
 
 
 def enter_private_namespace() -> None:
-    """Give this process its own view of mounts; what the host mounts later is still seen.
+    """Give this process its own view of mounts, once; what the host mounts later is still seen.
 
     Raises ToolError, saying which right is missing.
     """
+    if _left:
+        return
+    # It may be ours alone: a unit's of systemd, or the one that libostree makes to write to a read-only /sysroot.
+    # Without a process or this descriptor it would end, and below what is open of it nothing would be mounted any more.
+    left = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     if _libc.unshare(_CLONE_NEWNS) != 0:
         raise ToolError(
             f"can't make a mount namespace: {os.strerror(ctypes.get_errno())}",
             hint="run as root; in a container add --cap-add all --security-opt seccomp=unconfined",
         )
+    _left.append(left)
     _mount("none", "/", None, _MS_REC | _MS_SLAVE, None)
 
 
