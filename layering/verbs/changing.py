@@ -15,8 +15,8 @@ from layering.verbs.common import (
     add_lock_finalization,
     add_reboot,
     add_unchanged,
+    answered,
     reboot,
-    unchanged,
 )
 from rpmtree.app import App
 from rpmtree.errors import NothingToDo, SolveError, UsageError
@@ -181,9 +181,9 @@ def carry_out(
             app.print(line)
     if outcome.unchanged:
         text = getattr(args, "nothing", "Nothing to do: the system is as it was asked for.")
-        if looking:
-            raise NothingToDo(text)
-        unchanged(args, app, text)
+        if looking or args.unchanged_exit_77:
+            raise answered(NothingToDo(text))
+        app.reporter.note(text)
     elif outcome.deployment is not None:
         app.reporter.note(outcome.next_step)
         reboot(args)
