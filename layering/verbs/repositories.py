@@ -29,8 +29,9 @@ def add(verbs: Verbs) -> None:
 
 def _refresh(args: argparse.Namespace, app: App) -> None:
     from layering.catalogue import catalogue
-    from layering.system import open_system
+    from layering.system import open_system, require_root
 
+    require_root(args.title, "keeps what it fetches in /var/cache")
     system = open_system(args)
     with catalogue(system, args.title, args.wait, app.reporter, refresh=args.force) as source:
         rows = [{"id": repo.id, "timestamp": repo.timestamp} for repo in source.repos]
