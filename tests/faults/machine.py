@@ -57,13 +57,21 @@ class Site:
     top: Path
     first: str
     bench: Bench
+    #: Where machines find `top`.
+    url: str
 
     @classmethod
-    def make(cls, top: Path, packages: Sequence[Package]) -> Site:
-        """Two releases of one branch, one of the next, and `packages` that can be layered on all."""
+    def make(cls, top: Path, packages: Sequence[Package], url: str | None = None) -> Site:
+        """Two releases of one branch, one of the next, and `packages` that can be layered on all.
+
+        `url` is where `top` is served; without it machines find it on the disk.
+        """
         make_repo(top / "tools", packages)
-        text = f"[tools]\nname=Tools\nbaseurl=file://{top / 'tools'}\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
+        where = f"file://{top}/" if url is None else url
+        text = f"[tools]\nname=Tools\nbaseurl={where}tools\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
         bench = Bench(top / "bench", Shale.make(top / "rpms"))
+        if url is not None:
+            bench.init("archive")
         bench.add_repo("repos", [rpm("shale-repos", files={"/etc/yum.repos.d/tools.repo": file(text)})])
         bench.treefile["packages"] = ["greeter", "kernel", "shale-repos"]
         bench.compose()
@@ -74,7 +82,12 @@ class Site:
         bench.treefile["ref"] = NEXT
         bench.treefile["packages"] = ["greeter", "kernel", "shale-repos", "manual"]
         bench.compose()
-        return cls(top, first, bench)
+        return cls(top, first, bench, where)
+
+    @property
+    def newest(self) -> str:
+        """The commit that an upgrade comes to."""
+        return self.bench.commit()
 
     def machine(self, path: Path, size: int = 96 * MEGABYTE, *, bootloader: str = "none") -> None:
         """An image with the first release deployed, at `path`."""
@@ -85,7 +98,7 @@ class Site:
             command.run(["ostree", "admin", "init-fs", "--modern", str(sysroot)])
             command.run([*admin, "os-init", "shale"])
             ostree(repo, "config", "set", "sysroot.bootloader", bootloader)
-            ostree(repo, "remote", "add", "--no-gpg-verify", "site", f"file://{self.bench.repo}")
+            ostree(repo, "remote", "add", "--no-gpg-verify", "site", f"{self.url}bench/repo")
             ostree(repo, "pull", "site", f"{REF}@{self.first}")
             command.run([*admin, "deploy", "--os=shale", f"site:{REF}"])
 

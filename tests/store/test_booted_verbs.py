@@ -11,42 +11,12 @@ import pytest
 
 from rpmtree.ostree.sysroot import Sysroot, init_fs
 from rpmtree.ostree.variant import Variant
-from tests.support.booted import run_booted
+from tests.support.booted import run_verbs
 from tests.support.schema import SCHEMA, faults
 from tests.support.sysroots import commit_tree, make_mutable
 
 pytestmark = pytest.mark.needs("root", "ostree", "gi:", "unshare", "pivot_root")
 ORIGIN = "[origin]\nrefspec=site:granite/12\n"
-
-#: `layer`, and a `systemctl` that only says that it was called: /usr is the host's, and an overlay hides its own.
-FRAME = """
-import contextlib, io, json, os, subprocess, sys
-from pathlib import Path
-from layering.cli import build_parser
-from rpmtree.app import invoke
-
-for name in ("lower", "upper", "work"):
-    Path("/tmp", name).mkdir()
-Path("/tmp/upper/systemctl").write_text("#!/bin/sh\\necho $* >> /tmp/called\\n")
-Path("/tmp/upper/systemctl").chmod(0o755)
-options = "lowerdir=/usr/bin,upperdir=/tmp/upper,workdir=/tmp/work"
-subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, "/usr/bin"], check=True)
-
-def layer(*words):
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        status = invoke("layer", build_parser, [*words, "--json"], {})
-    return status, json.loads(out.getvalue()) if out.getvalue() else None
-
-def status():
-    return layer("status")[1]["deployments"]
-
-def called():
-    path = Path("/tmp/called")
-    return path.read_text().split() if path.exists() else []
-
-seen = {}
-"""
 
 
 @pytest.fixture
@@ -73,7 +43,7 @@ def sysroot(tmp_path: Path) -> Iterator[Sysroot]:
 
 
 def booted(sysroot: Sysroot, index: int, program: str) -> Any:
-    return run_booted(sysroot.path, sysroot.deployments()[index].path, f"{FRAME}{program}\nprint(json.dumps(seen))")
+    return run_verbs(sysroot.path, sysroot.deployments()[index].path, program)
 
 
 def test_kernel_arguments_are_staged_and_held_back(sysroot: Sysroot) -> None:
@@ -87,7 +57,7 @@ seen["pending"] = layer("status", "--pending-exit-77", "-b")[0]
 seen["kargs"] = layer("kargs")[1]["kargs"]
 staged = status()[0]
 seen["wrong"] = layer("finalize-deployment", "0" * 64)
-subprocess.run(["ostree", "admin", "finalize-staged"], check=True, stdout=2)
+finalize()
 seen["held"] = [found["staged"] for found in status()]
 seen["more"] = layer("kargs", "--append=b", "--reboot")
 seen["unlocked"] = [found["finalization-locked"] for found in status()]
@@ -97,7 +67,7 @@ seen["finalize"] = layer("finalize-deployment", staged["checksum"], "--allow-unl
 seen["again"] = layer("kargs", "--append=c", "--lock-finalization")[0]
 seen["final"] = layer("finalize-deployment", "--allow-missing-checksum")[0]
 seen["end"] = status()[0]["finalization-locked"]
-subprocess.run(["ostree", "admin", "finalize-staged"], check=True, stdout=2)
+finalize()
 """,
     )
     assert seen["made"][0] == 0
@@ -211,7 +181,7 @@ with sysroot.lock("test"):
 seen["cleanup"] = layer("cleanup", "-b")[0]
 seen["base"] = status()[0]["base-checksum"]
 seen["fsck"] = subprocess.run(["ostree", "fsck", "--quiet"], stdout=2).returncode
-subprocess.run(["ostree", "admin", "finalize-staged"], check=True, stdout=2)
+finalize()
 """,
     )
     assert seen == {"cleanup": 0, "base": base, "fsck": 0}
@@ -225,11 +195,6 @@ def test_anyone_may_look(sysroot: Sysroot) -> None:
         0,
         """
 layer("kargs", "--append=a", "--lock-finalization")
-def nobody(*words):
-    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c",
-            "from layering.cli import main; main()", *words, "--json"]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return done.returncode, json.loads(done.stdout)
 seen["status"] = nobody("status")[1] == layer("status")[1]
 seen["kargs"] = nobody("kargs")[1]["kargs"]
 seen["db"] = nobody("db", "list")[0]

@@ -28,7 +28,9 @@ mount --bind "$sysroot/ostree/deploy/$stateroot/var" "$deployment/var"
 mount --bind /usr "$deployment/usr"
 mount --rbind /dev "$deployment/dev"
 mount -t proc proc "$deployment/proc"
-mount -t tmpfs tmpfs "$deployment/tmp"
+tmp=$deployment/tmp
+if [ -L "$tmp" ]; then tmp=$deployment/sysroot/tmp; mkdir -p "$tmp"; fi  # a link to sysroot/tmp, in composed trees
+mount -t tmpfs tmpfs "$tmp"
 mount -t tmpfs tmpfs "$deployment/run"
 touch "$deployment/run/ostree-booted"
 mkdir "$deployment/run/host" "$deployment/run/project"
@@ -39,6 +41,51 @@ cd /
 umount -l /run/host
 # Not exec: libostree takes a process in the namespace of process 1 for one without a namespace of its own.
 PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "$program" || exit $?
+"""
+
+#: What a program may use that runs verbs: `layer` in its own process, `start` and `nobody` in others. A `systemctl`
+#: only says that it was called: /usr is the host's, and an overlay hides its own.
+_VERBS = """
+import contextlib, io, json, os, subprocess, sys
+from pathlib import Path
+from layering.cli import build_parser
+from rpmtree.app import invoke
+
+for name in ("lower", "upper", "work"):
+    Path("/tmp", name).mkdir()
+Path("/tmp/upper/systemctl").write_text("#!/bin/sh\\necho $* >> /tmp/called\\n")
+Path("/tmp/upper/systemctl").chmod(0o755)
+options = "lowerdir=/usr/bin,upperdir=/tmp/upper,workdir=/tmp/work"
+subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, "/usr/bin"], check=True)
+
+def layer(*words):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = invoke("layer", build_parser, [*words, "--json"], {})
+    return status, json.loads(out.getvalue()) if out.getvalue() else None
+
+def argv_of(words):
+    return ["/usr/bin/python3", "-c", "from layering.cli import main; main()", *words, "--json"]
+
+def start(*words):
+    return subprocess.Popen(argv_of(words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+def nobody(*words):
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *argv_of(words)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.returncode, json.loads(done.stdout)
+
+def finalize():
+    subprocess.run(["ostree", "admin", "finalize-staged"], check=True, stdout=2)
+
+def status():
+    return layer("status")[1]["deployments"]
+
+def called():
+    path = Path("/tmp/called")
+    return path.read_text().split() if path.exists() else []
+
+seen = {}
 """
 
 
@@ -54,3 +101,9 @@ def run_booted(sysroot: Path, deployment: Path, program: str) -> Any:
     if done.status != 0:
         raise CommandFailed(["booted"], done.status, tail(done.stderr))
     return json.loads(done.stdout)
+
+
+def run_verbs(sysroot: Path, deployment: Path, program: str) -> dict[str, Any]:
+    """Run a program that runs verbs in `deployment`, as if it were booted; gives what it left in `seen`."""
+    seen: dict[str, Any] = run_booted(sysroot, deployment, f"{_VERBS}{program}\nprint(json.dumps(seen))")
+    return seen
