@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rpmtree.connections import Connections
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.files import sync_filesystem
 
@@ -65,6 +66,7 @@ def interruptible(work: Callable[[Any], T], tick: Callable[[], None] | None = No
     from gi.repository import Gio, GLib
 
     cancellable = Gio.Cancellable.new()
+    connections = Connections()
 
     def apart() -> T:
         context = GLib.MainContext.new()
@@ -82,6 +84,8 @@ def interruptible(work: Callable[[Any], T], tick: Callable[[], None] | None = No
                     tick()
         except BaseException:
             cancellable.cancel()
+            while not wait([running], _TICK).done:
+                connections.end()  # libostree looks at the cancellable when a request has ended
             raise
         return running.result()
 

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from rpmtree.connections import Connections
 from rpmtree.errors import FetchError
 from rpmtree.progress import Reporter, step
 from rpmtree.rpm.fetch import Digest, Fetcher
@@ -18,6 +19,8 @@ from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.request import FILES_REPO, SolvedPackage
 
 _CONNECTIONS = 4
+#: Seconds between two looks at downloads that are to end.
+_TICK = 0.1
 
 
 def package_files(
@@ -112,10 +115,17 @@ def _download(
             advanced=advanced,
         )
 
+    connections = Connections()
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         running = [pool.submit(one, package) for package in packages]
-        finished, waiting = wait(running, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
-        for future in finished:
-            future.result()
+        try:
+            for future in wait(running, return_when=FIRST_EXCEPTION).done:
+                future.result()
+        except BaseException:
+            for fetcher in fetchers.values():
+                fetcher.give_up()
+            for future in running:
+                future.cancel()
+            while wait(running, _TICK).not_done:
+                connections.end()
+            raise

@@ -64,6 +64,11 @@ class Fetcher:
         self._opener: Any = None
         self._has_tls = False
         self._lock = threading.Lock()
+        self._given_up = threading.Event()
+
+    def give_up(self) -> None:
+        """Try nothing again: what is being fetched in other threads fails with the next error."""
+        self._given_up.set()
 
     def get(self, urls: Sequence[str], *, limit: int) -> bytes:
         """The content at the first URL that answers, at most `limit` bytes. Raises FetchError."""
@@ -176,6 +181,8 @@ class Fetcher:
         reasons: dict[str, str] = {}
         for attempt in range(ATTEMPTS):
             for url in urls:
+                if self._given_up.is_set():
+                    break
                 try:
                     return once(url)
                 except transport.HTTPError as error:
@@ -190,8 +197,8 @@ class Fetcher:
             # Missing on every mirror, or wrong on every one: asking again changes nothing.
             if all("answers 4" in reason for reason in reasons.values()):
                 break
-            if attempt + 1 < ATTEMPTS:
-                time.sleep(PAUSE * 4**attempt)
+            if attempt + 1 < ATTEMPTS and self._given_up.wait(PAUSE * 4**attempt):
+                break
         raise FetchError(
             f"{urls[0] if urls else self._repo.id} can't be fetched for the repository {self._repo.id}",
             detail="\n".join(f"  {url}: {reason}" for url, reason in reasons.items()),
