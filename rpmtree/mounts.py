@@ -53,14 +53,14 @@ def overlay(target: Path, *, lower: Sequence[Path], upper: Path, work: Path) -> 
     features = "redirect_dir=off,metacopy=off,index=off,volatile"
     lowers = ":".join(map(_escaped, lower))
     options = f"{features},lowerdir={lowers},upperdir={_escaped(upper)},workdir={_escaped(work)}"
-    _mount("overlay", target, "overlay", 0, options)
     try:
+        _mount("overlay", target, "overlay", 0, options)
         yield
+        _unmount(target)
     except BaseException:
-        with suppress(ToolError):  # what went wrong before is the news
+        with suppress(ToolError):  # what went wrong before is the news; a signal may come at any moment of these
             _unmount(target)
         raise
-    _unmount(target)
 
 
 def _escaped(path: Path) -> str:
