@@ -163,6 +163,11 @@ def is_whole(system: System, checksum: str) -> bool:
     return (repo / "objects" / name).exists() and not (repo / "state" / f"{checksum}.commitpartial").exists()
 
 
+def are_partial(system: System) -> bool:
+    """Whether the repository has a part of any commit alone."""
+    return any((system.sysroot.repo_path / "state").glob("*.commitpartial"))
+
+
 def refuse_older(system: System, checksum: str, commit: CommitObject, than: str) -> None:
     """Raise StoreError where a commit is older than the one deployed."""
     present = system.sysroot.repository.commit(bytes.fromhex(than))

@@ -10,7 +10,7 @@ Everything is made anew from the base, nothing from the deployment before. What 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from layering import bases
@@ -21,9 +21,9 @@ from layering.refspec import Branch
 from layering.requests import DoneAlready
 from layering.system import System
 from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
-from layering.workspace import Workspace, borrowed_workspace, open_workspace
+from layering.workspace import Workspace, borrowed_workspace, clear_leftovers, open_workspace
 from rpmtree.collector import without_collector
-from rpmtree.errors import StoreError, ToolError
+from rpmtree.errors import StoreError
 from rpmtree.progress import Reporter
 from rpmtree.root.base import read_base
 
@@ -36,56 +36,48 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
     if operation.options.dry_run:
         return look(system, operation, wait, reporter)
     with without_collector(), system.locked(operation.title, wait):
-        before = {found.checksum for found in system.sysroot.deployments()}
         earlier = unfinished(system)
-        # A base that was fetched is not thrown away: the next attempt goes on from there.
-        clearing = _clearing_up(system, earlier, reporter) if operation.options.keep else nullcontext()
-        with clearing, open_workspace(system) as workspace:
-            context = Context(system, system.merge(), workspace, operation.options, reporter)
-            try:
-                outcome = _carry_out(context, operation)
-            except DoneAlready as error:
-                if earlier is None:
-                    raise
-                # By a run of this very command, most likely, that was ended before it could say so.
-                reporter.note(f"{error.message}: an interrupted command did that")
-                outcome = as_it_is(context)
-        after = {found.checksum for found in system.sysroot.deployments()}
         try:
-            _finish(system, outcome, earlier, dropped=bool(before - after), reporter=reporter)
-        except StoreError as error:  # what was asked for is done; this is done by the next transaction
-            reporter.warning(f"what is not needed any more could not be removed: {error.message}")
+            return _run_alone(system, operation, earlier, reporter)
+        except BaseException:
+            with suppress(StoreError, OSError):  # what went wrong before is the news; the next transaction goes on
+                _clear(system, earlier)
+            raise
+
+
+def _run_alone(system: System, operation: Operation, earlier: Unfinished | None, reporter: Reporter) -> Outcome:
+    before = {found.checksum for found in system.sysroot.deployments()}
+    with open_workspace(system) as workspace:
+        context = Context(system, system.merge(), workspace, operation.options, reporter)
+        try:
+            outcome = _carry_out(context, operation)
+        except DoneAlready as error:
+            if earlier is None:
+                raise
+            # By a run of this very command, most likely, that was ended before it could say so.
+            reporter.note(f"{error.message}: an interrupted command did that")
+            outcome = as_it_is(context)
+    after = {found.checksum for found in system.sysroot.deployments()}
+    try:
+        _finish(system, outcome, earlier, dropped=bool(before - after), reporter=reporter)
+    except StoreError as error:  # what was asked for is done; this is done by the next transaction
+        reporter.warning(f"what is not needed any more could not be removed: {error.message}")
     return outcome
 
 
-@contextmanager
-def _clearing_up(
-    system: System, earlier: Unfinished | None, reporter: Reporter, *, always: bool = False
-) -> Iterator[None]:
-    """Where the body fails for good, or `always`, remove what it imported and made.
-
-    Not after a signal, whose sender is not to wait, nor where there is an `earlier` transaction's to remove, too: the
-    next one does that.
-    """
-    try:
-        yield
-    except ToolError:
-        _clear_up(system, earlier, reporter)
-        raise
-    if always:
-        _clear_up(system, earlier, reporter)
-
-
-def _clear_up(system: System, earlier: Unfinished | None, reporter: Reporter) -> None:
+def _clear(system: System, earlier: Unfinished | None) -> None:
+    """Remove what a transaction has made that failed or was stopped, packages and content too. Raises StoreError."""
     from layering.tidy import tidy
 
-    if earlier is not None or unfinished(system) is None:
-        return
-    try:
-        tidy(system.sysroot, Reporter())  # in silence: the step that failed has the last line
-        end(system)
-    except StoreError as error:
-        reporter.warning(f"what was imported could not be removed: {error.message}")
+    clear_leftovers(system)
+    left = unfinished(system)
+    if left is None and not bases.are_partial(system):
+        return  # it came to nothing: why look at all that is there?
+    for note in (earlier, left):
+        if note is not None:
+            forget_branch(system, note)  # unless the deployment was not made that leaves it
+    tidy(system.sysroot, Reporter())  # in silence: the step that failed has the last line
+    end(system)
 
 
 def _finish(system: System, outcome: Outcome, earlier: Unfinished | None, *, dropped: bool, reporter: Reporter) -> None:
@@ -108,7 +100,7 @@ def look(system: System, operation: Operation, wait: float | None, reporter: Rep
 
     root holds the lock meanwhile, so that metadata that is fetched can be kept; anyone else reads what is there.
     """
-    with _looking(system, operation, wait, reporter) as workspace:
+    with _looking(system, operation, wait) as workspace:
         options = operation.options
         if not system.writable:
             options = replace(options, cache_only=True)
@@ -154,13 +146,18 @@ def _left(context: Context, planned: Planned) -> Unfinished | None:
 
 
 @contextmanager
-def _looking(system: System, operation: Operation, wait: float | None, reporter: Reporter) -> Iterator[Workspace]:
+def _looking(system: System, operation: Operation, wait: float | None) -> Iterator[Workspace]:
     if not system.writable:
         with borrowed_workspace(system) as workspace:
             yield workspace
         return
     with system.locked(operation.title, wait):
-        # RPM files that are named are imported to be looked at.
-        clearing = _clearing_up(system, unfinished(system), reporter, always=operation.options.keep)
-        with clearing, open_workspace(system) as workspace:
-            yield workspace
+        earlier = unfinished(system)
+        try:
+            with open_workspace(system) as workspace:
+                yield workspace
+        finally:
+            # RPM files that are named are imported to be looked at. What was fetched of a base is for who goes on.
+            if operation.options.keep:
+                with suppress(StoreError, OSError):
+                    _clear(system, earlier)

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
 from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.refs import REF_PREFIX
+from rpmtree.ostree.remotes import INCOMING
 from rpmtree.ostree.repo import remove_staging
 from rpmtree.ostree.store import Store, remove_stale_staging
 
@@ -45,16 +46,16 @@ def open_workspace(system: System) -> Iterator[Workspace]:
     work = store.path / _WORK
     clear_leftovers(system)
     metadata = system.metadata_cache
-    try:
-        work.mkdir(parents=True, mode=0o700)
-        metadata.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"can't make {error.filename}: {error.strerror}") from error
-    try:
+    with ExitStack() as stack:
+        for _ in range(2):  # a signal may come while it is removed, and ends that once
+            stack.callback(remove_tree, work)
+        try:
+            work.mkdir(parents=True, mode=0o700)
+            metadata.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"can't make {error.filename}: {error.strerror}") from error
         with shared_lock(store.path):
             yield Workspace(store, metadata, work)
-    finally:
-        remove_tree(work)
 
 
 def clear_leftovers(system: System) -> None:
@@ -65,6 +66,8 @@ def clear_leftovers(system: System) -> None:
     for reference in (repo / "tmp").glob(f"{REF_PREFIX}*"):
         reference.unlink()
     remove_staging(repo / "tmp")
+    for incoming in (repo / "refs/remotes").glob(f"*{INCOMING}"):
+        remove_tree(incoming)
     listed = {deployment.path for deployment in system.sysroot.deployments()}
     deploy = system.path / "ostree/deploy"
     for temporary in deploy.glob("*/deploy/tmp.??????"):  # libglnx's, of an origin file (glnx_file_replace_contents_at)

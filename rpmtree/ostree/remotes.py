@@ -34,6 +34,8 @@ from rpmtree.progress import Reporter
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _OPTION = re.compile(r"[a-z0-9][a-z0-9-]*")
+#: Behind a remote's name: where branches of commits go that have not been looked at.
+INCOMING = ".strata-incoming"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Options of a remote that are shown (ostree.repo-config(5)); the first three have fields of their own.
 _SHOWN = ("contenturl", "gpg-verify", "sign-verify", "gpg-verify-summary", "sign-verify-summary", "branches", "proxy",
@@ -230,22 +232,28 @@ class Remotes:
 
         libostree moves the branch to what is neither whole nor looked at, and a crash would leave it there.
         """
-        aside = f"{remote}.strata-incoming"
+        aside = f"{remote}{INCOMING}"
         options = _pull_options(rev, depth=depth, commit_only=True, aside=aside, ours=ours)
-        self._pull(remote, options, what, FetchError, None)
-        # Where the branch is there, and has not moved, libostree sees no reason to write it.
-        checksum = self._branch(aside, rev) or self._branch(remote, rev)
+        try:
+            self._pull(remote, options, what, FetchError, None)
+            # Where the branch is there, and has not moved, libostree sees no reason to write it.
+            checksum = self._branch(aside, rev) or self._branch(remote, rev)
+        finally:
+            self._forget_aside(aside, rev)
         if checksum is None:
             raise FetchError(f"{what}: {remote} gave no such branch")
-        if checksum != rev and self._branch(aside, rev) is not None:
-            with wrapped(f"can't remove the branch {aside}:{rev}"):
-                self._repo.set_ref_immediate(aside, rev, None, None)
-            directory = self.path / "refs" / "remotes" / aside / rev
-            with suppress(OSError):  # another pull is at it
-                for _ in range(rev.count("/") + 1):
-                    directory = directory.parent
-                    directory.rmdir()
         return checksum
+
+    def _forget_aside(self, aside: str, rev: str) -> None:
+        if _CHECKSUM.fullmatch(rev) or self._branch(aside, rev) is None:
+            return
+        with wrapped(f"can't remove the branch {aside}:{rev}"):
+            self._repo.set_ref_immediate(aside, rev, None, None)
+        directory = self.path / "refs" / "remotes" / aside / rev
+        with suppress(OSError):  # another pull is at it
+            for _ in range(rev.count("/") + 1):
+                directory = directory.parent
+                directory.rmdir()
 
     def _verify(self, remote: str, checksum: str, depth: int, keys: Sequence[bytes], what: str) -> int:
         """See that a commit and its ancestors, as far as they were asked for and came, are signed; gives how many."""
