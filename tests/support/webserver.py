@@ -6,10 +6,10 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 
 @dataclass
@@ -24,6 +24,16 @@ class Site:
     requests: list[tuple[str, str]] = field(default_factory=list)
     #: Path → bytes after which the connection is closed, once.
     cut: dict[str, int] = field(default_factory=dict)
+    #: What a path ends with whose answer stops half way until `release` is set.
+    held: str | None = None
+    #: Whether an answer has stopped.
+    stopped: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
+
+    def hold(self, end: str | None) -> None:
+        """Let answers for paths that end with this stop half way; None lets all go."""
+        self.release.set()
+        self.held, self.stopped, self.release = end, threading.Event(), threading.Event()
 
 
 @contextmanager
@@ -36,7 +46,7 @@ def serve(root: Path) -> Iterator[Site]:
         disable_nagle_algorithm = True  # or each small answer waits 40 ms for the client's acknowledgement
 
         def do_GET(self) -> None:
-            path = unquote(self.path.lstrip("/").partition("?")[0])
+            path = unquote(urlsplit(self.path).path.lstrip("/"))  # to a proxy it is a whole URL
             wanted = self.headers.get("Range", "")
             site.requests.append((path, wanted))
             if path in site.answers:
@@ -49,13 +59,24 @@ def serve(root: Path) -> Iterator[Site]:
                 return
             data = file.read_bytes()
             begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-            self._answer(206 if wanted else 200, {}, data[begin:], site.cut.pop(path, None))
+            is_held = site.held is not None and path.endswith(site.held)
+            self._answer(206 if wanted else 200, {}, data[begin:], site.cut.pop(path, None), is_held=is_held)
 
-        def _answer(self, status: int, headers: dict[str, str], body: bytes, cut: int | None = None) -> None:
+        def _answer(
+            self, status: int, headers: dict[str, str], body: bytes, cut: int | None = None, *, is_held: bool = False
+        ) -> None:
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
+            if is_held:
+                release, half = site.release, len(body) // 2
+                self.wfile.write(body[:half])
+                site.stopped.set()
+                release.wait()
+                with suppress(OSError):  # whoever asked may have left
+                    self.wfile.write(body[half:])
+                return
             self.wfile.write(body[:cut])
             if cut is not None:
                 self.close_connection = True
@@ -70,6 +91,7 @@ def serve(root: Path) -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.hold(None)
         server.shutdown()
         server.server_close()
         thread.join()
