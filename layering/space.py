@@ -11,7 +11,7 @@ from layering.bases import is_whole
 from layering.commits import new_bytes
 from layering.decision import Context, Planned
 from rpmtree.errors import StoreError
-from rpmtree.ostree.space import space
+from rpmtree.ostree.space import kernels, space
 
 #: The rpm database, directory objects, what scripts write, blocks that are not full: seen to be below this.
 _MARGIN = 32 << 20
@@ -43,14 +43,17 @@ def _rooms(context: Context, planned: Planned) -> list[Room]:
     packages = planned.layered.solution.packages if planned.layered else ()
     missing = [package for package in packages if context.cache.named(package.nevra) is None]
     needed = sum(package.download_size + package.install_size for package in missing)
+    deployed = [found.checksum for found in system.sysroot.deployments()]
     if is_whole(system, planned.found.checksum):
-        deployed = [found.checksum for found in system.sysroot.deployments()]
-        figures = space(system.path, planned.found.checksum, deployed)
-        boot = figures.boot_needed
+        boot = space(system.path, planned.found.checksum, deployed).boot_needed
     else:
+        store = context.workspace.store
         before = system.sysroot.repository.commit(bytes.fromhex(context.before.deployment.checksum))
         content, boot = new_bytes(planned.base.commit, before) or (0, 0)  # not ours: libostree looks while it fetches
-        needed += content
+        needed += content + system.sysroot.repository.kept_free()
+        present = {kernels(store, bytes.fromhex(checksum)) for checksum in deployed}
+        if boot and kernels(store, planned.base.checksum) in present:
+            boot = 0  # a kernel that is there already is not copied again
     room = Room(str(repo), needed + _MARGIN, _free(repo))
     if os.stat(system.path / "boot").st_dev == os.stat(repo).st_dev:
         return [Room(room.where, room.needed + boot, room.free)]

@@ -109,6 +109,11 @@ class Repository:
                     metadata += 1
         return metadata, content
 
+    def kept_free(self) -> int:
+        """The bytes that libostree leaves free of the file system when it fetches (core.min-free-space-…)."""
+        with wrapped(f"can't read the configuration of {self.path}"):
+            return int(self.handle().get_min_free_space_bytes()[1])
+
     def handle(self) -> Any:
         """The repository as libostree has it, opened. Raises StoreError."""
         if self._repo is None:

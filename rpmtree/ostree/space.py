@@ -46,12 +46,9 @@ def space(sysroot: Path, checksum: str, deployed: Iterable[str]) -> Space:
 
 def boot_files(store: Store, checksum: bytes) -> dict[str, tuple[bytes, int]]:
     """What goes to /boot of a commit: (object, bytes) by path below usr/lib/modules; empty without a kernel."""
-    tree = store.commit(checksum).tree
-    for name in _MODULES.split("/"):
-        _, directories = parse_dirtree(store.read(Kind.DIRTREE, tree))
-        if name not in directories:
-            return {}
-        tree = directories[name][0]
+    tree = kernels(store, checksum)
+    if tree is None:
+        return {}
     _, versions = parse_dirtree(store.read(Kind.DIRTREE, tree))
     found: dict[str, tuple[bytes, int]] = {}
     for version, (inner, _) in versions.items():
@@ -62,6 +59,20 @@ def boot_files(store: Store, checksum: bytes) -> dict[str, tuple[bytes, int]]:
         if "dtb" in directories:
             found |= _below(store, f"{version}/dtb", directories["dtb"][0])
     return found
+
+
+def kernels(store: Store, checksum: bytes) -> bytes | None:
+    """The directory object at usr/lib/modules of a commit: where it is the same, so is what goes to /boot.
+
+    It need not be here itself, only those above it. None without a kernel.
+    """
+    tree = store.commit(checksum).tree
+    for name in _MODULES.split("/"):
+        _, directories = parse_dirtree(store.read(Kind.DIRTREE, tree))
+        if name not in directories:
+            return None
+        tree = directories[name][0]
+    return tree
 
 
 def _below(store: Store, prefix: str, tree: bytes) -> dict[str, tuple[bytes, int]]:
