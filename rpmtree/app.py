@@ -23,6 +23,7 @@ This is the only module that ends the process, and the only one here that reads 
 from __future__ import annotations
 
 import argparse
+import errno
 import faulthandler
 import gc
 import json
@@ -205,7 +206,8 @@ def explain(error: Exception) -> ToolError | None:
         return ToolError("out of memory", hint="free some, or give the machine or control group more")
     if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        return StoreError(f"{where}{error.strerror}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return StoreError(f"{where}{error.strerror}", hint="free some space, then run this again" if full else None)
     if isinstance(error, ImportError | ValueError):
         return _missing_binding(error)
     return None

@@ -46,7 +46,8 @@ def wrapped(what: str, *, as_error: type[ToolError] = StoreError, hint: str | No
     try:
         yield
     except GLib.Error as error:
-        if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NO_SPACE):
+        # The second is libostree's own limit (ostree.repo-config(5)), which has no code of its own.
+        if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NO_SPACE) or "min-free-space-" in error.message:
             raise StoreError(f"{what}: {error.message}", hint="free some space, then run this again") from error
         first, _, rest = error.message.strip().partition("\n")
         raise as_error(f"{what}: {first}", hint=hint, detail=rest or None) from error

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from rpmtree.errors import FetchError
+from rpmtree.errors import STORAGE_ERRORS, FetchError, StoreError
 from rpmtree.rpm.repos import Repo
 
 TIMEOUT = 30.0
@@ -83,7 +83,7 @@ class Fetcher:
         return self._try(urls, once)
 
     def save(self, urls: Sequence[str], path: Path, *, limit: int) -> None:
-        """Put what the first URL that answers has at `path`, at most `limit` bytes. Raises FetchError."""
+        """Put what the first URL that answers has at `path`, at most `limit` bytes. Raises FetchError, StoreError."""
         from rpmtree.rpm import transport
 
         def once(url: str) -> None:
@@ -108,7 +108,8 @@ class Fetcher:
     ) -> None:
         """Put the file of `size` bytes with `digest` at `path`; a part that is there already is gone on with.
 
-        The parent directory must exist. `advanced` is told the bytes as they come. Raises FetchError.
+        The parent directory must exist. `advanced` is told the bytes as they come. Raises FetchError,
+        StoreError.
         """
         partial = path.with_name(f"{path.name}.part")
 
@@ -191,8 +192,8 @@ class Fetcher:
                 except (_BadError, *transport.ERRORS) as error:
                     reasons[url] = str(getattr(error, "reason", error)) or type(error).__name__
                 except OSError as error:
-                    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-                        raise FetchError(f"{url} can't be stored: {error}") from error
+                    if error.errno in (*STORAGE_ERRORS, errno.EACCES):
+                        raise StoreError(f"{url} can't be stored: {error.strerror}") from error
                     reasons[url] = str(error)
             # Missing on every mirror, or wrong on every one: asking again changes nothing.
             if all("answers 4" in reason for reason in reasons.values()):
