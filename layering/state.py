@@ -19,7 +19,7 @@ from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.request import Solution
 
 #: Raised where the same inputs make another commit than before.
-LAYER_VERSION = 1
+LAYER_VERSION = 2
 STATE = "rpmostree.state-sha512"
 _CLIENT_LAYER_VERSION = 6
 

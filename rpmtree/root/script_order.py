@@ -133,7 +133,7 @@ def _all_steps(packages: Sequence[Package], base: Sequence[Package], replaced: f
         yield from _own_triggers([*before, package], package, "triggerin", (1, 1))
         yield from _file_triggers(owners, before, package, early=False)
     for package in packages:
-        yield from _own(package, "posttrans", frozenset())
+        yield from _own(package, "posttrans", replaced)
     for package in with_triggers:
         yield from _at_the_end(package, packages)
     for package in packages:
