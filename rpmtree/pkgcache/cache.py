@@ -186,7 +186,9 @@ class _Worker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
         # -P: a module in the working directory must not be taken for one of Python's.
         argv = [sys.executable, "-P", "-m", "rpmtree.pkgcache.worker"]
-        self.process = command.spawn(argv, stdin=subprocess.PIPE, stderr=self._stderr.fileno())
+        # It finds us where this process has found us: that need not be where Python looks by itself.
+        env = {"PYTHONPATH": str(Path(command.__file__).parents[1])}
+        self.process = command.spawn(argv, stdin=subprocess.PIPE, stderr=self._stderr.fileno(), env=env)
         self.job = -1
         self._send(setup)
 
