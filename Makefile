@@ -31,8 +31,9 @@ check: setup ## lint, types, architecture, unit tests: under a minute
 test: setup distro check ## all tests
 	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py
 
-test-faults: setup ## 200 kills and 100 calls in parallel: minutes
-	STRATA_KILLS=210 STRATA_PARALLEL=100 $(python) -m pytest -q -n 2 --dist load -rP tests/faults
+test-faults: setup ## 200 kills, 200 signals, 100 calls in parallel, full disks: minutes
+	STRATA_KILLS=210 STRATA_PARALLEL=100 STRATA_SIGNALS=100 STRATA_FULL=12 \
+	$(python) -m pytest -q -n 2 --dist load -rP tests/faults
 
 bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose

@@ -61,10 +61,11 @@ def served(everything: Served) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def machine(everything: Served, images: Path) -> Path:
+def machine(everything: Served, images: Path) -> Iterator[Path]:
     """A machine with the first release; not to be changed."""
     everything.site.machine(images / "served")
-    return images / "served"
+    yield images / "served"
+    (images / "served").unlink()
 
 
 @pytest.fixture

@@ -52,10 +52,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def machine(served: Served, images: Path) -> Path:
+def machine(served: Served, images: Path) -> Iterator[Path]:
     """A machine with the first release; not to be changed."""
     served.site.machine(images / "machine")
-    return images / "machine"
+    yield images / "machine"
+    (images / "machine").unlink()
 
 
 @pytest.fixture
