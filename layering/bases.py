@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which commit packages are layered on: found without its content, so that what can't work costs no download.
 
-Nothing here moves a branch. What is fetched stays in the repository whatever becomes of the transaction: the next
-attempt goes on from there, and a prune takes what nobody came back for.
+Nothing here moves a branch. Where a transaction fails, what it fetched is removed again; where one only looked, it
+stays for the one that follows, and a prune takes what nobody came back for.
 """
 
 from __future__ import annotations

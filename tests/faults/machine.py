@@ -175,7 +175,8 @@ def trace(sysroot: Path, words: Sequence[str], *, at: int = 0, signum: int = 9, 
     said: dict[str, Any] = {"at": at, "signal": signum, "cut": str(sysroot) if cut else None}
     # The bindings of libseccomp are the distribution's.
     argv = [sys.executable, "-m", "tests.faults.tracer", json.dumps(said), *argv_of(sysroot, words)]
-    done = run(argv)
+    # What Python would write of modules that are new is no moment of ours, and would be there once.
+    done = run(argv, env={"PYTHONDONTWRITEBYTECODE": "1"})
     assert done.status == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     moments = tuple((call, path, step) for call, path, step in answer["moments"])
