@@ -46,8 +46,16 @@ VERBS = (
 )
 
 
+#: How many moments one run has more than another.
+_UNSURE = 3
+
+
 def moments(every: Sequence[tuple[str, str, str]], wanted: int) -> list[int]:
-    """Numbers of moments, from 1: a quarter spread over all, the others from the first naming on."""
+    """Numbers of moments, from 1: a quarter spread over all, the others from the first naming on.
+
+    Not the last few: a run may have a moment or two less, as its threads fall.
+    """
+    every = every[:-_UNSURE]
     first = next((number for number, (call, _, _) in enumerate(every, 1) if call in _NAMING), 1)
     early = [1 + index * len(every) // max(wanted // 4, 1) for index in range(wanted // 4)]
     left = wanted - len(early)
