@@ -70,7 +70,8 @@ def clear_leftovers(system: System) -> None:
         remove_tree(incoming)
     listed = {deployment.path for deployment in system.sysroot.deployments()}
     deploy = system.path / "ostree/deploy"
-    for temporary in deploy.glob("*/deploy/tmp.??????"):  # libglnx's, of an origin file (glnx_file_replace_contents_at)
+    # libglnx's (glnx_file_replace_contents_at): of an origin file, and of the branch that keeps what is deployed.
+    for temporary in (*deploy.glob("*/deploy/tmp.??????"), *(repo / "refs/heads/ostree").glob("*/*/tmp.??????")):
         temporary.unlink()
     if any(path not in listed for path in deploy.glob("*/deploy/*") if path.suffix != ".origin"):
         system.sysroot.discard_unlisted()
