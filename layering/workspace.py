@@ -19,8 +19,7 @@ from layering.system import System
 from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
 from rpmtree.ostree.prune_lock import shared_lock
-from rpmtree.ostree.refs import REF_PREFIX
-from rpmtree.ostree.remotes import INCOMING
+from rpmtree.ostree.refs import INCOMING, REF_PREFIX
 from rpmtree.ostree.repo import remove_staging
 from rpmtree.ostree.store import Store, remove_stale_staging
 

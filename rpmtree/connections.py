@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from contextlib import suppress
 
@@ -17,6 +16,8 @@ class Connections:
 
     def end(self) -> None:
         """End all that are open at this moment: whoever waits for one gets an error at once. They stay to be closed."""
+        import socket
+
         for number, inode in _sockets().items():
             if inode not in self._before:
                 with suppress(OSError):  # closed meanwhile, or never connected

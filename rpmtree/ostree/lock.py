@@ -16,6 +16,7 @@ from rpmtree.errors import BusyError, StoreError
 
 _FILE = "strata.lock"
 _PAUSE = 0.05
+_GRACE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def holding(directory: Path, command: str, wait: float | None, also: Callable[[]
         us = Holder(os.getpid(), command, int(time.time()))
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{json.dumps(asdict(us))}\n".encode(), 0)
-        _poll(also, deadline, lambda: _busy(None))
+        # The child that libostree has to sync holds the lock's file, too, for a moment after its parent has ended.
+        _poll(also, None if deadline is None else max(deadline, time.monotonic() + _GRACE), lambda: _busy(None))
         yield us
         os.ftruncate(fd, 0)
     finally:

@@ -13,6 +13,8 @@ from rpmtree.files import random_name, sync_filesystem
 
 #: Of files in REPO/tmp that are to become branches; a killed process leaves them.
 REF_PREFIX = "strata-ref-"
+#: Behind a remote's name: where branches of commits go that have not been looked at.
+INCOMING = ".strata-incoming"
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _BEGINNING = re.compile(r"[0-9a-f]{6,63}")
 #: What may become a path: no component begins with a dot (ostree_validate_rev).

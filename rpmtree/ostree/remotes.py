@@ -15,6 +15,7 @@ from rpmtree.errors import FetchError, StoreError, ToolError, UsageError
 from rpmtree.ostree.deployments import check_name
 from rpmtree.ostree.library import interruptible, libostree, make_durable, wrapped
 from rpmtree.ostree.objects import Commit, parse_commit
+from rpmtree.ostree.refs import INCOMING
 from rpmtree.ostree.repo import Repository, remove_staging
 from rpmtree.ostree.signatures import (
     ED25519,
@@ -34,8 +35,6 @@ from rpmtree.progress import Reporter
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _OPTION = re.compile(r"[a-z0-9][a-z0-9-]*")
-#: Behind a remote's name: where branches of commits go that have not been looked at.
-INCOMING = ".strata-incoming"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Options of a remote that are shown (ostree.repo-config(5)); the first three have fields of their own.
 _SHOWN = ("contenturl", "gpg-verify", "sign-verify", "gpg-verify-summary", "sign-verify-summary", "branches", "proxy",

@@ -11,8 +11,9 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rpmtree.errors import StoreError
 from rpmtree.files import write_atomically
@@ -21,8 +22,10 @@ from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.library import interruptible, libostree, make_durable, wrapped
 from rpmtree.ostree.lock import Holder, holding
 from rpmtree.ostree.objects import PKGLIST
-from rpmtree.ostree.remotes import Remotes
 from rpmtree.ostree.repo import Repository
+
+if TYPE_CHECKING:
+    from rpmtree.ostree.remotes import Remotes
 
 _TRANSIENT = "libostree-transient"  # state of one deployment, in its origin file: pinned
 _TOP = {"boot": 0o755, "dev": 0o755, "home": 0o755, "proc": 0o755, "run": 0o755, "sys": 0o755,
@@ -60,7 +63,7 @@ class Sysroot:
         """The repository that the deployments are checked out of."""
         return self.path / "ostree" / "repo"
 
-    @property
+    @cached_property
     def repository(self) -> Repository:
         """The repository, for reading."""
         return Repository(self.repo_path)
@@ -68,6 +71,8 @@ class Sysroot:
     @property
     def remotes(self) -> Remotes:
         """Where commits come from."""
+        from rpmtree.ostree.remotes import Remotes
+
         return Remotes(self._repo(), self.repo_path)
 
     def stateroots(self) -> tuple[str, ...]:
