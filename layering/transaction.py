@@ -82,13 +82,13 @@ def _clear(system: System, earlier: Unfinished | None) -> None:
 
 def _finish(system: System, outcome: Outcome, earlier: Unfinished | None, *, dropped: bool, reporter: Reporter) -> None:
     """Remove what is not needed any more, also of an `earlier` transaction that did not end. Raises StoreError."""
-    from layering.tidy import tidy
-
     if outcome.downloaded and earlier is not None:
         return  # what was fetched is named by nothing that is deployed
     if earlier is not None and outcome.unchanged:
         forget_branch(system, earlier)
     if dropped or earlier is not None:
+        from layering.tidy import tidy
+
         tidy(system.sysroot, reporter)
     elif outcome.deployment is not None:
         system.sysroot.discard_unlisted()  # this names the commit, which any prune would take else

@@ -13,6 +13,7 @@ from typing import Any
 import hawkey
 
 from rpmtree.errors import StoreError
+from rpmtree.rpm import headeronly
 from rpmtree.rpm.database import DATABASE_FILE
 
 _configured: list[bool] = []
@@ -20,8 +21,8 @@ _configured: list[bool] = []
 
 def load_installed(sack: Any, directory: Path) -> None:
     """Load the database in `directory`, which must be the root directory of `sack`. Raises StoreError."""
-    expected = _count(directory / DATABASE_FILE)
-    _configure()
+    expected, header = _look(directory / DATABASE_FILE)
+    _configure(header)
     with _dbpath("/"):
         try:
             sack.load_system_repo()
@@ -32,12 +33,21 @@ def load_installed(sack: Any, directory: Path) -> None:
         raise StoreError(f"of {expected} packages in the rpm database in {directory}, {found} can be read")
 
 
-def _configure() -> None:
-    """Have librpm's configuration read, which happens with the first database and puts macros back."""
-    if not _configured:
-        with tempfile.TemporaryDirectory(prefix="no-root-") as root:
-            hawkey.Sack(cachedir=root, arch="noarch", rootdir=root, logfile=f"{root}/log").load_system_repo()
-        _configured.append(True)
+def _configure(header: bytes | None) -> None:
+    """Have librpm's configuration read, which happens with the first package or database, and puts macros back.
+
+    A package, since of a database the place is looked up first: Debian's rpm runs a shell to know it.
+    """
+    if _configured:
+        return
+    with tempfile.TemporaryDirectory(prefix="no-root-") as root:
+        sack = hawkey.Sack(cachedir=root, arch="noarch", rootdir=root, logfile=f"{root}/log")
+        if header is None:
+            sack.load_system_repo()
+        else:
+            headeronly.write(header, Path(root, "any.rpm"))
+            sack.add_cmdline_package(f"{root}/any.rpm")
+    _configured.append(True)
 
 
 @contextmanager
@@ -52,15 +62,17 @@ def _dbpath(path: str) -> Iterator[None]:
         rpm.delMacro("_dbpath")
 
 
-def _count(path: Path) -> int:
-    """How many packages a database has, without what rpm writes of keys."""
+def _look(path: Path) -> tuple[int, bytes | None]:
+    """How many packages a database has, without what rpm writes of keys; and its smallest header."""
     if not path.is_file():
         raise StoreError(f"{path.parent} has no rpm database in sqlite form")
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             query = "SELECT count(DISTINCT hnum) FROM Name WHERE CAST(key AS TEXT) != 'gpg-pubkey'"
-            return int(connection.execute(query).fetchone()[0])
+            count = int(connection.execute(query).fetchone()[0])
+            smallest = connection.execute("SELECT blob FROM Packages ORDER BY length(blob) LIMIT 1").fetchone()
+            return count, smallest[0] if smallest else None
         finally:
             connection.close()
     except sqlite3.Error as error:
