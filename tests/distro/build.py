@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.distro import deb, lock, names, own
+from tests.distro import deb, lock, names, own, selinux
 from tests.distro.archive import Archive, Stanza, deb_path
 from tests.distro.convert import Context, bumped, convert
 from tests.distro.versions import clauses
@@ -61,7 +61,11 @@ def build(release: lock.Release, output: Path) -> Path:
     work = output / f".{release.name}.{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     (work / "packages").mkdir(parents=True)
-    made = [*_converted(release, output, pinned, work, key), *_own(release, output, pinned, work, key)]
+    made = [
+        *_converted(release, output, pinned, work, key),
+        *_own(release, output, pinned, work, key),
+        *_policy(release, output, pinned, work, key),
+    ]
     say(f"{release.name}: {len(made)} RPMs after {time.monotonic() - started:.1f} s")
     for index, state in enumerate(release.states):
         _repository(release, state, index, made, work)
@@ -101,19 +105,21 @@ def fetch(release: lock.Release, output: Path) -> tuple[list[tuple[lock.Pin, Sta
 def _converted(
     release: lock.Release, output: Path, pinned: Sequence[tuple[lock.Pin, Stanza]], work: Path, key: openpgp.Key
 ) -> list[Made]:
-    provided = (clause[0] for _, stanza in pinned for clause in clauses(stanza.get("Provides", "")))
-    context = Context(
-        frozenset(item.name for item in provided if not item.operator), f"{release.id.capitalize()} project"
-    )
+    context = _context(release, pinned)
     jobs = [
         (pin.state, deb_path(output / ".debs", stanza), context, work / "packages", key, _bump(pin, pinned, release))
         for pin, stanza in pinned
-        if pin.name not in names.VANISHED
+        if pin.name not in names.VANISHED and pin.name != selinux.POLICY
     ]
     # The big ones first, so that both processes end together.
     jobs.sort(key=lambda job: -job[1].stat().st_size)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         return [made for some in pool.imap_unordered(_convert_one, jobs) for made in some]
+
+
+def _context(release: lock.Release, pinned: Sequence[tuple[lock.Pin, Stanza]]) -> Context:
+    provided = (clause[0] for _, stanza in pinned for clause in clauses(stanza.get("Provides", "")))
+    return Context(frozenset(item.name for item in provided if not item.operator), f"{release.id.capitalize()} project")
 
 
 def _bump(pin: lock.Pin, pinned: Iterable[tuple[lock.Pin, Stanza]], release: lock.Release) -> int | None:
@@ -151,6 +157,20 @@ def _own(
         *((i, own.release_package(release, state, when + i)) for i, state in enumerate(release.states)),
     ]
     return [Made(package.name, state, write_rpm(work / "packages", package, key=key)) for state, package in packages]
+
+
+def _policy(
+    release: lock.Release, output: Path, pinned: Sequence[tuple[lock.Pin, Stanza]], work: Path, key: openpgp.Key
+) -> list[Made]:
+    """The SELinux policy, where the distribution has one."""
+    debs = {pin.name: deb_path(output / ".debs", stanza) for pin, stanza in reversed(pinned)}
+    if selinux.POLICY not in debs:
+        return []
+    kept = output / ".selinux"
+    kept.mkdir(exist_ok=True)
+    converted = convert(deb.read(debs[selinux.POLICY]), _context(release, pinned))
+    package = selinux.with_policy(converted, debs, kept)
+    return [Made(package.name, 0, write_rpm(work / "packages", package, key=key))]
 
 
 def _repository(release: lock.Release, state: str, index: int, made: Iterable[Made], work: Path) -> None:

@@ -25,12 +25,13 @@ _KERNEL = "linux-image-cloud-amd64"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A distribution: its id, the Debian suite it is made of, and its states."""
+    """A distribution: its id, the Debian suite it is made of, its states, what it has beside what all have."""
 
     id: str
     version: str
     suite: str
     states: tuple[str, ...]
+    extra: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -44,7 +45,7 @@ class Release:
 
 
 RELEASES = (
-    Release("granite", "12", "bookworm", ("12.0", "12.1", "12.2")),
+    Release("granite", "12", "bookworm", ("12.0", "12.1", "12.2"), ("selinux-policy-default",)),
     Release("basalt", "13", "trixie", ("13.0", "13.1")),
 )
 
@@ -80,7 +81,7 @@ def write(path: Path, pins: Iterable[Pin]) -> None:
 
 def make(release: Release, archive: Archive) -> list[Pin]:
     """Pins for what the archive has now: state 0 the oldest, 1 the newest of updates, 2 some of backports."""
-    closure = set(archive.closure([*names.BASE, *names.CLIENT, *names.LAYERED]))
+    closure = set(archive.closure([*names.BASE, *names.CLIENT, *names.LAYERED, *release.extra]))
     kernels = _kernels(archive)
     wanted = {name for name in closure if not name.startswith("linux-image-6")} | kernels
     by_name: dict[str, list[tuple[str, Stanza]]] = defaultdict(list)
