@@ -106,7 +106,14 @@ def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int) -> RootSpe
     )
 
 
-def finish_spec(loaded: LoadedTreefile, previous: Previous, version: str | None, epoch: int) -> FinishSpec:
+def wants_labels(treefile: Treefile, options: TreeOptions) -> bool:
+    """Whether files are to be labelled, if the tree has a policy."""
+    return treefile.selinux and not options.disable_selinux
+
+
+def finish_spec(
+    loaded: LoadedTreefile, previous: Previous, version: str | None, epoch: int, options: TreeOptions
+) -> FinishSpec:
     """How the root is made into a tree for OSTree. Raises ConfigError."""
     treefile = loaded.treefile
     users, groups = previous_ids(previous)
@@ -117,6 +124,7 @@ def finish_spec(loaded: LoadedTreefile, previous: Previous, version: str | None,
         container=treefile.container,
         units=treefile.units,
         default_target=treefile.default_target,
+        selinux=wants_labels(treefile, options),
         machineid_compat=treefile.machineid_compat,
         mutate_os_release=treefile.mutate_os_release,
         version=version,

@@ -31,6 +31,7 @@ from rpmtree.pkgcache.ensure import ensure_imported
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import assemble_root
 from rpmtree.root.commit import CommittedRoot, commit_root
+from rpmtree.root.labels import Labels, policy_in
 from rpmtree.root.sandbox import check_host
 from rpmtree.rpm.repos import Repo
 from rpmtree.rpm.request import Solution
@@ -131,10 +132,10 @@ def _build(
     if epoch is None:
         epoch = max((found.commit.timestamp for found in packages), default=0)
     spec = plan.root_spec(intent.loaded, intent.previous, epoch)
-    finish = plan.finish_spec(intent.loaded, intent.previous, intent.version, epoch)
+    finish = plan.finish_spec(intent.loaded, intent.previous, intent.version, epoch, intent.options)
     with assemble_root(workspace.store, workspace.work, packages, spec, reporter) as root:
-        _check_labels(intent, root.tree)
         finish_root(root.tree, finish, COMPOSE_STEPS, reporter)
+        labels = _labels(intent, root.tree)
     with step(reporter, "Committing"):
         return commit_root(
             workspace.store,
@@ -144,20 +145,16 @@ def _build(
             parent=_parent(intent),
             timestamp=epoch,
             reporter=reporter,
+            labels=labels,
         )
 
 
-def _check_labels(intent: Intent, tree: Root) -> None:
-    """Refuse to leave files without labels that the image's policy asks for."""
-    if not intent.loaded.treefile.selinux or intent.options.disable_selinux:
-        return
-    for name in tree.listdir("etc/selinux"):
-        if tree.exists(f"etc/selinux/{name}/contexts/files/file_contexts"):
-            raise ConfigError(
-                f"the image has the SELinux policy {name}, and labelling is not supported yet",
-                place=Place(str(intent.options.treefile)),
-                hint="set selinux: false, or pass --disable-selinux",
-            )
+def _labels(intent: Intent, tree: Root) -> Labels | None:
+    """By what the commit is labelled: the policy in its tree, if there is one and the treefile wants labels."""
+    policy = policy_in(tree) if plan.wants_labels(intent.loaded.treefile, intent.options) else None
+    if policy is None:
+        return None
+    return Labels(policy, intent.loaded.treefile.selinux_label_version, noted=True)
 
 
 def _parent(intent: Intent) -> bytes | None:

@@ -34,6 +34,7 @@ from rpmtree.finish import (
     postprocess,
     remove_files,
     rpmdb_home,
+    selinux,
     shadow,
     skeleton,
     state_overlay,
@@ -74,6 +75,7 @@ COMPOSE_STEPS: tuple[Step, ...] = (
     Step("Removing leftovers", leftovers.apply),
     Step("Setting where homes are made", useradd.apply),
     Step("Moving state of the image out of /var", var_state.apply),
+    Step("Adding aliases to the SELinux policy", selinux.apply),
     Step("Emptying machine-id", machine_id.apply),
     Step("Placing the kernel", kernel.apply),
     Step("Making the initramfs", initramfs.apply),
@@ -95,6 +97,7 @@ LAYER_STEPS: tuple[Step, ...] = (
     Step("Closing the rpm database", rpmdb_home.apply),
     Step("Removing leftovers", leftovers.apply),
     Step("Moving state of the image out of /var", var_state.apply),
+    Step("Adding aliases to the SELinux policy", selinux.apply),
     Step("Moving accounts to /usr/lib", passwd.apply),
     Step("Making shadow reproducible", shadow.apply),
     Step("Merging tmpfiles.d of packages", autovar.apply),
@@ -102,11 +105,11 @@ LAYER_STEPS: tuple[Step, ...] = (
 )
 #: The same where the kernel's directory has changed.
 KERNEL_LAYER_STEPS: tuple[Step, ...] = (
-    *LAYER_STEPS[:4],
+    *LAYER_STEPS[:5],
     Step("Placing the kernel", kernel.apply),
     Step("Making the initramfs", initramfs.apply),
     Step("Linking kernel and initramfs", boot_links.apply),
-    *LAYER_STEPS[4:],
+    *LAYER_STEPS[5:],
 )
 
 

@@ -135,6 +135,17 @@ class Staging:
         os.rename(self._place(temporary), self._place(_name(Kind.FILE, checksum)))
         return checksum
 
+    def add_copy(self, meta: FileMeta, source: str) -> bytes:
+        """Stage a regular file with the content of another one, whose blocks it shares where the file system can."""
+        digest = hashlib.sha256(objects.file_header(meta))
+        with open(source, "rb", buffering=0) as file:
+            while data := file.read(_CHUNK):
+                digest.update(data)
+            checksum = digest.digest()
+            if not self.store.has(Kind.FILE, checksum):
+                self._create_file(_name(Kind.FILE, checksum), (), meta, copied=file.fileno())
+        return checksum
+
     def adopt(self, meta: FileMeta, source: str) -> bytes:
         """Stage the regular file `source`, which lies on the same file system and must not change any more.
 
@@ -156,12 +167,15 @@ class Staging:
 
     def size_of(self, checksum: bytes) -> int:
         """The bytes of a regular file that is staged or stored. Raises StoreError."""
-        name = _name(Kind.FILE, checksum)
         try:
-            staged = self._place(name)
-            return os.lstat(staged if os.path.lexists(staged) else self.store.object_path(Kind.FILE, checksum)).st_size
+            return os.lstat(self.path_of(checksum)).st_size
         except OSError as error:
             raise _store_error(self.store.path, error) from error
+
+    def path_of(self, checksum: bytes) -> str:
+        """Where a file or link is that is staged or stored."""
+        staged = self._place(_name(Kind.FILE, checksum))
+        return staged if os.path.lexists(staged) else self.store.object_path(Kind.FILE, checksum)
 
     def publish(self) -> int:
         """Make all staged objects durable, then give them their names; gives their number.
@@ -206,8 +220,8 @@ class Staging:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             os.rename(self._prefix + name, target)
 
-    def _create_file(self, name: str, pieces: Iterable[bytes], meta: FileMeta) -> None:
-        self._create(name, pieces, stat.S_IMODE(meta.mode), meta.xattrs, (meta.uid, meta.gid))
+    def _create_file(self, name: str, pieces: Iterable[bytes], meta: FileMeta, *, copied: int | None = None) -> None:
+        self._create(name, pieces, stat.S_IMODE(meta.mode), meta.xattrs, (meta.uid, meta.gid), copied=copied)
 
     def _create(
         self,
@@ -216,6 +230,8 @@ class Staging:
         mode: int,
         xattrs: objects.Xattrs,
         owner: tuple[int, int] = (0, 0),
+        *,
+        copied: int | None = None,
     ) -> None:
         try:
             fd = os.open(self._place(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -226,6 +242,8 @@ class Staging:
         try:
             for data in pieces:
                 _write_all(fd, data)
+            if copied is not None:
+                _copy_all(copied, fd)
             if owner != (0, 0):
                 os.fchown(fd, *owner)
             os.fchmod(fd, mode)
@@ -242,6 +260,12 @@ def _write_all(fd: int, data: bytes) -> None:
     written = os.write(fd, data) if data else 0
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
+
+
+def _copy_all(source: int, target: int) -> None:
+    at = 0
+    while copied := os.copy_file_range(source, target, 1 << 30, at):
+        at += copied
 
 
 def _dress(path: str, meta: FileMeta) -> None:

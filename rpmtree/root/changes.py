@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects
 from rpmtree.ostree.objects import FileMeta, Xattrs
+from rpmtree.ostree.relabel import ATTRIBUTE, labelled
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.paths import MAX_DEPTH
+from rpmtree.root.labels import Labelling
 
 _OVERLAY = "trusted.overlay."
 #: What a commit may hold, after rpm-ostree's filter; user.ima is stored under its effective name.
@@ -22,8 +24,14 @@ _KEPT_XATTRS = {"security.capability": b"security.capability", "user.pax.flags":
                 "user.ima": b"security.ima"}  # fmt: skip
 
 
-def apply_upper(staging: Staging, base: Directory, upper: str, dropped: Callable[[str], None]) -> Directory:
-    """The tree of `base` with the changes in the overlay's upper directory; new files are staged.
+def apply_upper(
+    staging: Staging,
+    base: Directory,
+    upper: str,
+    dropped: Callable[[str], None],
+    labelling: Labelling | None = None,
+) -> Directory:
+    """The tree of `base` with the changes in the overlay's upper directory; new files are staged, with labels.
 
     The overlay must be unmounted, for staged files share their inodes with the upper directory, which is of
     no further use. Devices, pipes and sockets are left out: `dropped` is called with the path of each.
@@ -31,7 +39,7 @@ def apply_upper(staging: Staging, base: Directory, upper: str, dropped: Callable
     (Documentation/filesystems/overlayfs.rst). Raises StoreError; ToolError for names that OSTree can't hold.
     """
     try:
-        return _apply(_Taken(staging, dropped), base, upper, "")
+        return _apply(_Taken(staging, dropped, labelling), base, upper, "")
     except OSError as error:
         raise StoreError(f"can't read the changed tree at {upper}: {error.strerror or error}") from error
 
@@ -42,8 +50,12 @@ class _Taken:
 
     staging: Staging
     dropped: Callable[[str], None]
-    #: Inode → checksum of the files with several names: one name is staged, and changed, for all.
-    links: dict[int, bytes] = field(default_factory=dict)
+    labelling: Labelling | None
+    #: Inode → label and checksum of the files with several names: one name is staged, and changed, for all.
+    links: dict[int, tuple[bytes | None, bytes]] = field(default_factory=dict)
+
+    def label(self, path: str, mode: int) -> bytes | None:
+        return self.labelling.label(path, mode) if self.labelling else None
 
 
 def _apply(taken: _Taken, base: Directory | None, upper: str, path: str) -> Directory:
@@ -54,7 +66,8 @@ def _apply(taken: _Taken, base: Directory | None, upper: str, path: str) -> Dire
     if base is not None and not opaque:
         result.files, result.dirs = dict(base.files), dict(base.dirs)
     info = os.lstat(upper)
-    result.meta = objects.dirmeta(info.st_mode, info.st_uid, info.st_gid, _kept_xattrs(upper))
+    xattrs = labelled(_kept_xattrs(upper), taken.label(path, info.st_mode))
+    result.meta = objects.dirmeta(info.st_mode, info.st_uid, info.st_gid, xattrs)
     with os.scandir(upper) as entries:
         for entry in sorted(entries, key=lambda found: found.name):
             below = f"{path}/{entry.name}"
@@ -88,23 +101,26 @@ def _check_name(path: str, name: str) -> None:
 def _take(taken: _Taken, path: str, shown: str, found: os.stat_result) -> bytes:
     if stat.S_ISLNK(found.st_mode):
         _check_name(shown, os.readlink(path))
-        return _stage(taken.staging, path, found)
-    if found.st_nlink == 1:
-        return _stage(taken.staging, path, found)
-    if found.st_ino not in taken.links:
-        taken.links[found.st_ino] = _stage(taken.staging, path, found)
-    return taken.links[found.st_ino]
+    label = taken.label(shown, found.st_mode)
+    if stat.S_ISLNK(found.st_mode) or found.st_nlink == 1:
+        return _stage(taken.staging, path, found, label)
+    first, checksum = taken.links.setdefault(found.st_ino, (label, b""))
+    if not checksum:
+        checksum = _stage(taken.staging, path, found, label)
+        taken.links[found.st_ino] = label, checksum
+    return checksum if first == label or taken.labelling is None else taken.labelling.relabel(checksum, label)
 
 
-def _stage(staging: Staging, path: str, found: os.stat_result) -> bytes:
+def _stage(staging: Staging, path: str, found: os.stat_result, label: bytes | None) -> bytes:
     if stat.S_ISLNK(found.st_mode):
-        return staging.add_link(FileMeta(found.st_mode, found.st_uid, found.st_gid, os.readlink(path)))
-    xattrs = _kept_xattrs(path)
+        meta = FileMeta(found.st_mode, found.st_uid, found.st_gid, os.readlink(path), labelled((), label))
+        return staging.add_link(meta)
+    xattrs = labelled(_kept_xattrs(path), label)
     for name in os.listxattr(path, follow_symlinks=False):
         if os.fsencode(name) not in dict(xattrs):
             os.removexattr(path, name, follow_symlinks=False)
     for key, value in xattrs:
-        if key == b"security.ima":
+        if key in (b"security.ima", ATTRIBUTE):
             os.setxattr(path, key, value)
     return staging.adopt(FileMeta(found.st_mode, found.st_uid, found.st_gid, xattrs=xattrs), path)
 

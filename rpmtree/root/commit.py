@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from rpmtree.errors import ToolError
@@ -16,6 +17,7 @@ from rpmtree.ostree.variant import Variant
 from rpmtree.progress import Reporter
 from rpmtree.root.assemble import AssembledRoot
 from rpmtree.root.changes import apply_upper
+from rpmtree.root.labels import Labelling, Labels, labelling
 from rpmtree.rpm.nevra import Nevra
 
 #: What libostree copies to /boot of the kernel's directory.
@@ -47,15 +49,18 @@ def commit_root(
     timestamp: int,
     reporter: Reporter,
     few: bool = False,
+    labels: Labels | None = None,
 ) -> CommittedRoot:
     """Commit a root whose overlay is unmounted; /etc goes to /usr/etc. Raises StoreError, ToolError.
 
     To `metadata` the package list and sizes are added and, if `bootable`, the kernel's version (ostree.linux).
-    `few`: the root differs little from what is stored.
+    `few`: the root differs little from what is stored. Without `labels` no file has one.
     """
     dropped: list[str] = []
-    with Staging(store, few=few) as staging:
-        root = apply_upper(staging, assembled.base, str(assembled.upper), dropped.append)
+    with Staging(store, few=few) as staging, _labelling(staging, labels) as labelled:
+        if labelled is not None:
+            labelled.label_tree(assembled.base)
+        root = apply_upper(staging, assembled.base, str(assembled.upper), dropped.append, labelled)
         _move_etc(root)
         written = tree.write(staging, root)
         found = {**metadata, **package_list([package.nevra for package in assembled.packages]), **_sizes(assembled)}
@@ -64,9 +69,15 @@ def commit_root(
         commit = Commit(written.tree, written.meta, timestamp, found, parent or b"")
         checksum = staging.add_metadata(Kind.COMMIT, objects.commit(commit))
         staging.publish()
+        if labelled is not None:
+            labelled.keep_notes()
     for path in dropped:
         reporter.warning(f"{path} is a device, a pipe or a socket, and not part of the image")
     return CommittedRoot(checksum, commit, root, written)
+
+
+def _labelling(staging: Staging, labels: Labels | None) -> AbstractContextManager[Labelling | None]:
+    return nullcontext() if labels is None else labelling(staging, labels)
 
 
 def package_list(packages: Sequence[Nevra]) -> dict[str, Variant]:

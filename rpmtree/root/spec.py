@@ -75,6 +75,8 @@ class FinishSpec:
     tmp_is_dir: bool = False
     opt_usrlocal: OptUsrLocal = OptUsrLocal.VAR
     container: bool = False
+    #: Files will be labelled by the policy in the tree, if there is one.
+    selinux: bool = False
     units: tuple[str, ...] = ()
     default_target: str | None = None
     machineid_compat: bool = True

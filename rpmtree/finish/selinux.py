@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An SELinux policy learns where OSTree has things, and its store of modules moves to /etc.
+
+A policy names the places of a system that is no image. Aliases (selabel_file(5), `file_contexts.subs_dist`) make it
+label what is at the others as it would there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from rpmtree.files import Root
+from rpmtree.finish.tree import is_real_dir, move, put, read_if_file
+from rpmtree.ostree.selinux import CONFIG, files_directory, policy_name
+from rpmtree.progress import Reporter
+from rpmtree.root.spec import FinishSpec
+
+_STORE, _NEW_STORE = "var/lib/selinux", "etc/selinux"
+_SETTINGS = "etc/selinux/semanage.conf"
+_LOCKS = ("semanage.read.LOCK", "semanage.trans.LOCK")
+#: Homes are in /var, and genhomedircon makes their rules for there: the alias that leads away from them goes.
+_WRONG = "/var/home"
+_ALIASES = ("/home /var/home", "/usr/etc /etc", "/usr/lib/opt /opt")
+
+
+def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
+    """Change the policy that is in force, if files are to be labelled by it."""
+    if not spec.selinux:
+        return
+    name = policy_name((read_if_file(root, CONFIG) or "").encode("utf-8", "surrogateescape"))
+    if name is None:
+        return
+    path = f"{files_directory(name)}/file_contexts.subs_dist"
+    text = read_if_file(root, path)
+    if text is not None:
+        put(root, path, with_aliases(text))
+    _move_store(root)
+
+
+def with_aliases(text: str) -> str:
+    """A `file_contexts.subs_dist` with the aliases that OSTree needs; what was changed before stays as it is."""
+    lines = text.splitlines()
+    found = [line.split() for line in lines]
+    # Of two aliases that fit, libselinux takes the later one up to 3.7, and the longer one since.
+    wanted = [*_ALIASES, *(f"/usr{words[0]} {words[1]}" for words in found if _is_in_etc(words))]
+    present = {" ".join(words) for words in found}
+    kept = [f"#{line}" if words[:1] == [_WRONG] else line for line, words in zip(lines, found, strict=True)]
+    return "".join(f"{line}\n" for line in [*kept, *(line for line in wanted if line not in present)])
+
+
+def _is_in_etc(words: list[str]) -> bool:
+    return len(words) == 2 and words[0].startswith("/etc/")
+
+
+def _move_store(root: Root) -> None:
+    """Modules that scripts have installed belong to the image, and /var does not."""
+    if is_real_dir(root, _STORE) and root.listdir(_STORE):
+        move(root, _STORE, _NEW_STORE)
+        text = read_if_file(root, _SETTINGS) or ""
+        rest = re.sub(r"(?m)^\s*store-root\s*=.*\n?", "", text)
+        put(root, _SETTINGS, f"store-root=/{_NEW_STORE}\n{rest}", None if text else 0o644)
+    for name in root.listdir(_NEW_STORE):
+        for lock in _LOCKS:
+            root.remove(os.path.join(_NEW_STORE, name, lock))
