@@ -39,14 +39,17 @@ def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
 
 
 def with_aliases(text: str) -> str:
-    """A `file_contexts.subs_dist` with the aliases that OSTree needs; what was changed before stays as it is."""
+    """A `file_contexts.subs_dist` with the aliases that OSTree needs; one that has the first of them stays as it is."""
     lines = text.splitlines()
     found = [line.split() for line in lines]
-    # Of two aliases that fit, libselinux takes the later one up to 3.7, and the longer one since.
-    wanted = [*_ALIASES, *(f"/usr{words[0]} {words[1]}" for words in found if _is_in_etc(words))]
+    if _ALIASES[0].split() in found:
+        return text
     present = {" ".join(words) for words in found}
+    wanted = [alias for alias in _ALIASES if alias not in present]
+    in_etc = [f"/usr{words[0]} {words[1]}" for words in found if _is_in_etc(words)]
     kept = [f"#{line}" if words[:1] == [_WRONG] else line for line, words in zip(lines, found, strict=True)]
-    return "".join(f"{line}\n" for line in [*kept, *(line for line in wanted if line not in present)])
+    # Of two aliases that fit libselinux takes the last up to 3.7, and the first from 3.8 on.
+    return "".join(f"{line}\n" for line in [*in_etc, *kept, *wanted, *in_etc])
 
 
 def _is_in_etc(words: list[str]) -> bool:

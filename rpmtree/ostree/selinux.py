@@ -76,7 +76,10 @@ def read_policy(read: Callable[[str], bytes | None]) -> Policy | None:
 
 
 class Labeller:
-    """Asks libselinux; a context manager, with files of its own meanwhile."""
+    """Asks libselinux; a context manager, with files of its own meanwhile.
+
+    Entering it raises ToolError for a policy that libselinux refuses.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -96,6 +99,11 @@ class Labeller:
     def __enter__(self) -> Labeller:
         self._library = _library()
         self._directory = tempfile.TemporaryDirectory(prefix="strata-selinux-")
+        try:
+            self._handles[""] = self._open("")  # all of it: what is wrong anywhere is said now
+        except BaseException:
+            self._directory.cleanup()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
