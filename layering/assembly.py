@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from layering import plan
 from layering.decision import Context, Planned
+from layering.labels import labels_of
 from layering.state import Layered, local_checksums
-from rpmtree.errors import ToolError
 from rpmtree.finish.steps import KERNEL_LAYER_STEPS, LAYER_STEPS, finish_root
 from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment
@@ -35,7 +35,6 @@ def import_packages(context: Context, planned: Planned) -> tuple[CachedPackage, 
 def make_commit(context: Context, planned: Planned, layered: Layered, packages: Sequence[CachedPackage]) -> str:
     """A commit of the base with `packages` on it, its checksum in hexadecimal. Raises every ToolError of a root."""
     base, solution = planned.base, layered.solution
-    _refuse_labels(base)
     changes = Changes(
         tuple(packages),
         frozenset((*solution.removed, *(old for _, old in solution.replaced))),
@@ -58,6 +57,7 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
         kernel_step = planned.classified.active.regenerate_initramfs or not _same(old, new)
         spec = plan.finish_spec(base, planned.classified.active, epoch, new_kernel=_kernels(old) != _kernels(new))
         finish_root(root.tree, spec, KERNEL_LAYER_STEPS if kernel_step else LAYER_STEPS, context.reporter)
+        labels = labels_of(base, root.tree)
     with step(context.reporter, "Committing"):
         committed = commit_root(
             base.store,
@@ -67,7 +67,8 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
             parent=base.checksum,
             timestamp=epoch,
             reporter=context.reporter,
-            few=True,
+            few=labels is None or labels.same_policy,
+            labels=labels,
         )
     return committed.checksum.hex()
 
@@ -98,13 +99,3 @@ def _nearest(context: Context, base: Base) -> Checkout | None:
     if distance(found) == 0:
         return Checkout(found.path, base.root)
     return Checkout(found.path, read_root(store, store.commit(bytes.fromhex(found.checksum))))
-
-
-def _refuse_labels(base: Base) -> None:
-    policies = base.root.directory("etc/selinux")
-    for name, policy in sorted(policies.dirs.items()) if policies else ():
-        if policy.directory("contexts/files") is not None:
-            raise ToolError(
-                f"the base has the SELinux policy {name}, and labelling is not supported yet",
-                hint="packages can't be layered on it without leaving their files unlabelled",
-            )

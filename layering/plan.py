@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from layering.classify import Base as BasePackages
+from layering.labels import wants_labels
 from layering.origin import LocalPackage, Origin
 from rpmtree.errors import StoreError
 from rpmtree.finish.kernel import OSTREE_BOOT
@@ -122,6 +123,7 @@ def finish_spec(base: Base, active: Origin, epoch: int, *, new_kernel: bool) -> 
         boot_location=BootLocation.NEW if has_links else BootLocation.MODULES,
         opt_usrlocal=base.opt_usrlocal,
         container=base.kernel is None,
+        selinux=wants_labels(base),
         etc_group_members=tuple(sorted(in_both - {"root"})),
         # A base that boots without one goes on doing so.
         initramfs=(new_kernel and _has_initramfs(base)) or active.regenerate_initramfs,

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SELinux labels of what is composed, and of what is layered on that: for each path those of the policy in the tree."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rpmtree.ostree.sysroot import Sysroot, init_fs
+from tests.end_to_end import granite
+from tests.end_to_end.granite import Image
+from tests.end_to_end.shale import COMPOSE, REF, Bench, Shale, ostree
+from tests.support.policies import CONTEXTS, expected, labels, policy
+from tests.support.rpms import Package, directory, file, make_repo, rpm, symlink
+from tests.support.sysroots import make_mutable
+
+GREET = "system_u:object_r:greet_exec_t:s0"
+OTHER = CONTEXTS.replace("greet_exec_t", "hello_exec_t")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, shale: Shale) -> Bench:
+    """One whose treefile takes a policy, and labels."""
+    made = Bench(tmp_path / "bench", shale)
+    made.treefile |= {"packages": ["greeter", "kernel", "stone-policy"], "selinux": True}
+    return made
+
+
+def tree_of(bench: Bench) -> Path:
+    """The newest commit as files."""
+    return checked_out(bench.repo, bench.commit(), bench.top)
+
+
+def checked_out(repo: Path, commit: str, top: Path) -> Path:
+    tree = top / f"tree-{commit[:12]}"
+    if not tree.exists():
+        ostree(repo, "checkout", "-H", commit, str(tree))
+    return tree
+
+
+def label(bench: Bench, path: str) -> str | None:
+    return labels(tree_of(bench))[path][1]
+
+
+def test_every_path_has_the_label_of_the_policy_in_the_tree(bench: Bench) -> None:
+    bench.add_repo("policy", [policy()])
+    bench.compose()
+    tree = tree_of(bench)
+    found, wanted = labels(tree), expected(tree)
+    assert found == wanted
+    bench.check()
+    by_path = {path: value for path, (_, value) in found.items()}
+    assert by_path["/usr/bin/greet"] == GREET
+    assert by_path["/usr/lib/libstone.so.3"] == "system_u:object_r:lib_link_t:s0"
+    assert by_path["/usr/lib/libstone.so.3.1"] == "system_u:object_r:lib_so_t:s0"
+    assert by_path["/usr/share/greeter"] == "system_u:object_r:greeter_dir_t:s0"
+    # Two names of one file in the package.
+    assert by_path["/usr/share/greeter/words"] == "system_u:object_r:usr_t:s0"
+    assert by_path["/usr/share/greeter/phrases"] == "system_u:object_r:phrases_t:s0"
+    # Made by a script, and by finishing steps.
+    assert by_path["/usr/etc/greeter.made"] == "system_u:object_r:greeter_etc_t:s0"
+    assert by_path["/usr/share/rpm-ostree/treefile.json"] == "system_u:object_r:usr_t:s0"
+    assert by_path["/usr/share/rpm/rpmdb.sqlite"] == "system_u:object_r:usr_t:s0"
+    assert by_path["/home"] == "system_u:object_r:home_link_t:s0"
+    assert by_path["/sysroot"] is None
+    assert by_path["/"] == "system_u:object_r:root_t:s0"
+    capability = ostree(bench.repo, "ls", "-X", REF, "/usr/bin/greet")
+    assert "security.capability" in capability
+    assert "security.selinux" in capability
+
+
+def test_what_a_script_does_to_the_policy_counts(bench: Bench) -> None:
+    text = "system_u:object_r:by_script_t:s0"
+    script = f"echo '/usr/bin/greet -- {text}' >/etc/selinux/stone/contexts/files/file_contexts.local"
+    bench.add_repo("policy", [policy(requires_pre=["shell"], post=script)])
+    bench.compose()
+    assert labels(tree_of(bench)) == expected(tree_of(bench))
+    assert label(bench, "/usr/bin/greet") == text
+
+
+def test_aliases(bench: Bench) -> None:
+    bench.add_repo("policy", [policy()])
+    bench.compose()
+    lines = bench.cat("/usr/etc/selinux/stone/contexts/files/file_contexts.subs_dist").splitlines()
+    assert lines == [
+        "/usr/etc/systemd/system /usr/lib/systemd/system",
+        "/run /var/run",
+        "/etc/systemd/system /usr/lib/systemd/system",
+        "#/var/home /home",
+        "/home /var/home",
+        "/usr/etc /etc",
+        "/usr/lib/opt /opt",
+        "/usr/etc/systemd/system /usr/lib/systemd/system",
+    ]
+    assert label(bench, "/usr/etc") == "system_u:object_r:etc_t:s0"
+
+
+@pytest.mark.parametrize(("version", "type_"), [(0, "usr_t"), (1, "etc_t")])
+def test_label_version(bench: Bench, version: int, type_: str) -> None:
+    bench.add_repo("policy", [policy(aliases=None)])
+    bench.treefile["selinux-label-version"] = version
+    bench.compose()
+    tree = tree_of(bench)
+    assert labels(tree) == expected(tree, version=version)
+    assert labels(tree) != expected(tree, version=1 - version)
+    assert label(bench, "/usr/etc/nsswitch.conf") == f"system_u:object_r:{type_}:s0"
+
+
+@pytest.mark.parametrize("how", ["treefile", "option", "disabled", "no policy"])
+def test_no_labels(bench: Bench, how: str) -> None:
+    bench.add_repo("policy", [policy(mode="disabled" if how == "disabled" else "enforcing")])
+    if how == "treefile":
+        bench.treefile["selinux"] = False
+    elif how == "no policy":
+        bench.treefile["packages"] = ["greeter", "kernel"]
+    bench.compose(*(["--disable-selinux"] if how == "option" else []))
+    assert {value for _, value in labels(tree_of(bench)).values()} == {None}
+    assert not (bench.cachedir / "pkgcache-repo/strata-labels").exists()
+    if how != "no policy":
+        assert "/usr/etc /etc" not in bench.cat("/usr/etc/selinux/stone/contexts/files/file_contexts.subs_dist")
+
+
+def test_again(bench: Bench) -> None:
+    bench.add_repo("policy", [policy()])
+    bench.compose("--no-parent")
+    first, cached = bench.commit(), cache(bench)
+    assert "No apparent changes" in bench.compose().stdout
+    bench.compose("--force-nocache", "--no-parent")
+    assert (bench.commit(), cache(bench)) == (first, cached)
+    # Without what was noted, and without the cache: the same.
+    shutil.rmtree(bench.cachedir / "pkgcache-repo/strata-labels")
+    bench.compose("--force-nocache", "--no-parent")
+    assert bench.commit() == first
+    bench.compose("--force-nocache", "--no-parent", cached=False)
+    assert bench.commit() == first
+
+
+def cache(bench: Bench) -> frozenset[str]:
+    """The content objects of the package cache."""
+    objects = bench.cachedir / "pkgcache-repo/objects"
+    return frozenset(f"{path.parent.name}{path.stem}" for path in objects.glob("*/*.file"))
+
+
+def test_another_policy_relabels_what_it_changes(bench: Bench) -> None:
+    bench.add_repo("policy", [policy()])
+    bench.compose()
+    first, before = bench.commit(), cache(bench)
+    bench.add_repo("newer", [policy("2", contexts=OTHER)])
+    bench.compose()
+    tree = tree_of(bench)
+    assert labels(tree) == expected(tree)
+    assert label(bench, "/usr/bin/greet") == "system_u:object_r:hello_exec_t:s0"
+    # greet; of the new package file_contexts and the binary policy, each as it came and labelled; the rpm database,
+    # the treefile.
+    assert len(cache(bench) - before) <= 8
+    # And back: nothing is copied that was once.
+    between = cache(bench)
+    bench.add_repo("newest", [policy("3")])
+    bench.compose()
+    assert label(bench, "/usr/bin/greet") == GREET
+    assert len(cache(bench) - between) <= 6
+    changed = ostree(bench.repo, "diff", first, REF).split()
+    assert "/usr/bin/greet" not in changed
+    bench.check()
+
+
+def test_objects_that_a_prune_took_are_made_again(bench: Bench) -> None:
+    bench.add_repo("policy", [policy()])
+    bench.compose("--no-parent")
+    first = bench.commit()
+    ostree(bench.cachedir / "pkgcache-repo", "prune", "--refs-only")
+    bench.init()
+    bench.compose("--no-parent", "--force-nocache")
+    assert bench.commit() == first
+    bench.check()
+
+
+def test_into_an_archive(bench: Bench) -> None:
+    bench.add_repo("policy", [policy()])
+    bench.init("archive")
+    bench.compose()
+    assert GREET in ostree(bench.repo, "ls", "-X", REF, "/usr/bin/greet")
+    bench.check()
+
+
+TOOLS = "[tools]\nname=Tools\nbaseurl=file://{}\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
+_LOCAL = "/etc/selinux/stone/contexts/files/file_contexts.local"
+
+
+def tools() -> list[Package]:
+    """What is layered: a package with files of all kinds, and one whose script changes the policy."""
+    files = {
+        "/usr/bin": directory(),
+        "/usr/bin/tool": file("#!/bin/sh\n", mode=0o4755),
+        "/usr/lib/libtool.so.1": symlink("libtool.so.1.0"),
+        "/usr/lib/libtool.so.1.0": "a library\n",
+        "/usr/share/tool/data": "data\n",
+        "/etc/tool.conf": "a = b\n",
+    }
+    script = "echo made >/usr/share/tool/made; echo made >>/etc/greeter.made"
+    rule = f"echo '/usr/bin/greet -- system_u:object_r:by_module_t:s0' >{_LOCAL}"
+    return [
+        rpm("tool", requires=["shell"], post=script, files=files),
+        rpm("module", requires=["shell"], post=rule, files={"/usr/share/module/rules": "rules\n"}),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A sysroot in which what the bench has composed is deployed."""
+
+    sysroot: Sysroot
+    top: Path
+
+    @classmethod
+    def make(cls, bench: Bench, *options: str) -> Machine:
+        where = make_repo(bench.top / "tools", tools())
+        text = TOOLS.format(where)
+        bench.add_repo("policy", [policy(), rpm("shale-repos", files={"/etc/yum.repos.d/tools.repo": file(text)})])
+        bench.treefile["packages"] = ["greeter", "kernel", "stone-policy", "shale-repos"]
+        bench.compose(*options)
+        made = init_fs(bench.top / "sysroot")
+        ostree(made.repo_path, "pull-local", "--remote=site", str(bench.repo), REF)
+        made.init_stateroot("shale")
+        with made.lock("test"):
+            made.deploy("shale", bench.commit(), f"[origin]\nrefspec=site:{REF}\n")
+        return cls(made, bench.top)
+
+    def layer(self, *words: str) -> None:
+        argv = [str(COMPOSE.with_name("layer")), words[0], f"--sysroot={self.sysroot.path}", *words[1:]]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def tree(self) -> Path:
+        """The commit of the first deployment, as files."""
+        ostree(self.sysroot.repo_path, "fsck", "--quiet")
+        found = self.sysroot.deployments()[0]
+        return checked_out(self.sysroot.repo_path, found.checksum, self.top)
+
+
+@pytest.fixture
+def bench_of_machine(bench: Bench) -> Iterator[Bench]:
+    yield bench
+    make_mutable(bench.top / "sysroot")
+
+
+def test_layered_packages_have_labels(bench_of_machine: Bench) -> None:
+    machine = Machine.make(bench_of_machine)
+    base = labels(machine.tree())
+    machine.layer("install", "tool")
+    found = labels(machine.tree())
+    assert found == expected(machine.tree())
+    assert found["/usr/bin/tool"] == (stat.S_IFREG | 0o4755, "system_u:object_r:bin_t:s0")
+    assert found["/usr/lib/libtool.so.1"][1] == "system_u:object_r:lib_link_t:s0"
+    assert found["/usr/share/tool/made"][1] == "system_u:object_r:usr_t:s0"
+    assert found["/usr/etc/greeter.made"][1] == "system_u:object_r:greeter_etc_t:s0"
+    assert base.items() <= found.items()
+    deployed = machine.sysroot.deployments()[0].path
+    assert labels(deployed / "usr/bin")["/tool"][1] == "system_u:object_r:bin_t:s0"
+    machine.layer("uninstall", "tool")
+    assert labels(machine.tree()) == base
+
+
+def test_a_layered_package_that_changes_the_policy_relabels_the_base(bench_of_machine: Bench) -> None:
+    machine = Machine.make(bench_of_machine)
+    before = machine.tree()
+    machine.layer("install", "module")
+    tree = machine.tree()
+    found = labels(tree)
+    assert found == expected(tree)
+    assert found["/usr/bin/greet"][1] == "system_u:object_r:by_module_t:s0"
+    # What has the same label is the same file still.
+    same = "usr/bin/greet-root"
+    assert (tree / same).stat().st_ino == (before / same).stat().st_ino
+
+
+def test_a_base_without_labels_stays_so(bench_of_machine: Bench) -> None:
+    machine = Machine.make(bench_of_machine, "--disable-selinux")
+    machine.layer("install", "tool")
+    assert "/usr/bin/tool" in labels(machine.tree())
+    assert {value for _, value in labels(machine.tree()).values()} == {None}
+
+
+@pytest.fixture(scope="module")
+def image(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Granite with Debian's policy, and all that is needed to ask it."""
+    top = tmp_path_factory.mktemp("granite")
+    treefile = granite.repositories(distro, top / "tree.d") / "labelled.yaml"
+    settings = {
+        "ref": "granite/12/labelled", "repos": ["granite"], "selinux": True, "no-initramfs": True,
+        "boot-location": "modules", "packages": ["granite-release", "kernel", "systemd", "openssh-server", "sudo",
+        "man-db", "python3", "locales", "selinux-policy-default", "selinux-utils", "policycoreutils"],
+    }  # fmt: skip
+    treefile.write_text(json.dumps(settings))
+    return granite.compose(treefile, top, "granite/12/labelled")
+
+
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "lnk_file"}
+
+
+def matchpathcon(image: Image, paths: Mapping[str, int]) -> dict[str, str | None]:
+    """What the image's own program says of paths (path → mode), by the policy in the image."""
+    answers: dict[str, str | None] = {}
+    for kind, name in _KINDS.items():
+        some = [path for path, mode in paths.items() if stat.S_IFMT(mode) == kind]
+        for start in range(0, len(some), 5000):
+            for line in image.run("matchpathcon", "-m", name, *some[start : start + 5000]).splitlines():
+                path, _, label = line.partition("\t")
+                answers[path] = None if label == "<<none>>" else label
+    assert answers.keys() == paths.keys()
+    return answers
+
+
+def test_every_path_of_granite_has_the_label_that_matchpathcon_gives(image: Image) -> None:
+    found = labels(image.tree)
+    assert len(found) > 10_000
+    answers = matchpathcon(image, {path: mode for path, (mode, _) in found.items()})
+    assert {path: label for path, (_, label) in found.items()} == answers
+    assert len(set(answers.values())) > 50
+    assert answers["/usr/sbin/sshd"] == "system_u:object_r:sshd_exec_t:s0"
+    # It would tell.
+    wrong = {**answers, "/usr/sbin/sshd": answers["/usr/bin/sudo"]}
+    assert [path for path, (_, label) in found.items() if label != wrong[path]] == ["/usr/sbin/sshd"]
+
+
+def test_configuration_of_granite_has_the_labels_of_its_place_on_a_machine(image: Image) -> None:
+    etc = {
+        path.removeprefix("/usr"): value for path, value in labels(image.tree).items() if path.startswith("/usr/etc/")
+    }
+    assert matchpathcon(image, {path: mode for path, (mode, _) in etc.items()}) == {
+        path: label for path, (_, label) in etc.items()
+    }
