@@ -7,7 +7,6 @@ label what is at the others as it would there.
 
 from __future__ import annotations
 
-import os
 import re
 
 from rpmtree.files import Root
@@ -57,12 +56,17 @@ def _is_in_etc(words: list[str]) -> bool:
 
 
 def _move_store(root: Root) -> None:
-    """Modules that scripts have installed belong to the image, and /var does not."""
-    if is_real_dir(root, _STORE) and root.listdir(_STORE):
+    """Modules that scripts have installed belong to the image, and /var does not.
+
+    `semodule`, which libostree runs before a deployment is booted, is told where they are (semanage.conf(5)).
+    """
+    if is_real_dir(root, _STORE):
         move(root, _STORE, _NEW_STORE)
+    policies = [name for name in root.listdir(_NEW_STORE) if root.is_dir(f"{_NEW_STORE}/{name}/active")]
+    if policies:
         text = read_if_file(root, _SETTINGS) or ""
         rest = re.sub(r"(?m)^\s*store-root\s*=.*\n?", "", text)
-        put(root, _SETTINGS, f"store-root=/{_NEW_STORE}\n{rest}", None if text else 0o644)
-    for name in root.listdir(_NEW_STORE):
+        put(root, _SETTINGS, f"store-root = /{_NEW_STORE}\n{rest}", None if text else 0o644)
+    for name in policies:
         for lock in _LOCKS:
-            root.remove(os.path.join(_NEW_STORE, name, lock))
+            root.remove(f"{_NEW_STORE}/{name}/{lock}")

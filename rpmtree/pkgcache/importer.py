@@ -31,7 +31,7 @@ from rpmtree.rpm.payload import Entry, PayloadReader
 from rpmtree.rpm.signatures import Verifier
 
 #: A change in what the importer makes of an RPM; older commits are imported anew.
-IMPORT_VERSION = 2
+IMPORT_VERSION = 3
 TMPFILES_DIRECTORY = "usr/lib/rpm-ostree/tmpfiles.d"
 _IN_MEMORY = 1 << 20
 _DIGESTS = {1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}

@@ -23,10 +23,11 @@ QUIETLY_SKIPPED = {"filesystem", "rootfiles", "base-files"}
 _PREFIXES = (
     ("boot", "usr/lib/ostree-boot"),
     ("opt", "usr/lib/opt"),
-    ("var/lib/selinux/targeted", "etc/selinux/targeted"),
     ("var/lib/alternatives", "usr/lib/alternatives"),
     ("var/lib/vagrant", "usr/lib/vagrant"),
 )
+#: A policy's modules, which libostree wants where the policy is; rpm-ostree does so with those of `targeted` alone.
+_MODULES = re.compile(r"var/lib/selinux/(?=[^/]+(/|$))")
 _IN_VAR_SKIPPED = re.compile(r"var/lib/(rpm|selinux)")
 
 
@@ -84,6 +85,8 @@ def place(relative: str) -> Placement:
     for source, destination in _PREFIXES:
         if relative == source or relative.startswith(f"{source}/"):
             return Placement(Fate.KEEP, destination + relative[len(source) :])
+    if (modules := _MODULES.match(relative)) is not None:
+        return Placement(Fate.KEEP, f"etc/selinux/{relative[modules.end() :]}")
     top = relative.partition("/")[0]
     if top in _TOP_KEPT:
         return Placement(Fate.KEEP, relative)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's SELinux policy as a package that has its policy: Debian's own builds it from modules when it is installed.
+"""Debian's SELinux policy as a package that has it, with its store of modules: Debian's own makes both when installed.
 
 It is built in a root of the very tools that Debian pins, once for each version, and kept in OUTPUT/.selinux.
 """
@@ -49,13 +49,13 @@ def with_policy(package: Package, debs: Mapping[str, Path], kept: Path) -> Packa
     built = kept / f"{digest.hexdigest()[:16]}.tar"
     if not built.exists():
         _build(debs, built)
-    files = {path: item for path, item in package.files.items() if not path.startswith(("/usr/share/selinux", "/var"))}
+    files = {path: item for path, item in package.files.items() if not path.startswith("/usr/share/selinux")}
     with tarfile.open(built) as tar:
         for member in tar:
             if member.isreg() and (stream := tar.extractfile(member)):
-                files[f"/{member.name}"] = File(stat.S_IFREG | 0o644, stream.read())
+                files[f"/{member.name}"] = File(stat.S_IFREG | member.mode, stream.read())
             elif member.isdir():
-                files.setdefault(f"/{member.name}", File(stat.S_IFDIR | 0o755))
+                files.setdefault(f"/{member.name}", File(stat.S_IFDIR | member.mode))
     return replace(package, files={path: replace(item, mtime=package.build_time) for path, item in files.items()})
 
 
@@ -77,9 +77,11 @@ def _build(debs: Mapping[str, Path], built: Path) -> None:
     if done.returncode:
         raise SystemExit(f"semodule failed:\n{done.stderr.strip()[-2000:]}")
     partial = built.with_suffix(".partial")
+    for lock in (root / "var/lib/selinux/default").glob("*.LOCK"):
+        lock.unlink()
     with tarfile.open(partial, "w") as tar:
-        for name in ("config", "default"):
-            tar.add(root / "etc/selinux" / name, f"etc/selinux/{name}")
+        for name in ("etc/selinux/config", "etc/selinux/default", "var/lib/selinux/default"):
+            tar.add(root / name, name)
     partial.rename(built)
     shutil.rmtree(root)
 

@@ -46,7 +46,7 @@ def test_the_store_of_modules_moves(tmp_path: Path) -> None:
         POLICY.replace("/var/home /home", "/home /var/home")
         + """
     etc/selinux/semanage.conf
-    | store-root=/etc/selinux
+    | store-root = /etc/selinux
     | module-store = direct
     etc/selinux/default/active/modules/100/a
     | module
