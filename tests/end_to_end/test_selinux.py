@@ -226,15 +226,19 @@ class Machine:
         bench.add_repo("policy", [policy(), rpm("shale-repos", files={"/etc/yum.repos.d/tools.repo": file(text)})])
         bench.treefile["packages"] = ["greeter", "kernel", "stone-policy", "shale-repos"]
         bench.compose(*options)
-        made = init_fs(bench.top / "sysroot")
-        ostree(made.repo_path, "pull-local", "--remote=site", str(bench.repo), REF)
-        made.init_stateroot("shale")
-        with made.lock("test"):
-            made.deploy("shale", bench.commit(), f"[origin]\nrefspec=site:{REF}\n")
-        return cls(made, bench.top)
+        return cls.deploy(bench.repo, REF, bench.top)
 
-    def layer(self, *words: str) -> None:
-        argv = [str(COMPOSE.with_name("layer")), words[0], f"--sysroot={self.sysroot.path}", *words[1:]]
+    @classmethod
+    def deploy(cls, repo: Path, ref: str, top: Path) -> Machine:
+        made = init_fs(top / "sysroot")
+        ostree(made.repo_path, "pull-local", "--remote=site", str(repo), ref)
+        made.init_stateroot("test")
+        with made.lock("test"):
+            made.deploy("test", ostree(repo, "rev-parse", ref).strip(), f"[origin]\nrefspec=site:{ref}\n")
+        return cls(made, top)
+
+    def layer(self, verb: str, *words: str | Path) -> None:
+        argv = [str(COMPOSE.with_name("layer")), verb, f"--sysroot={self.sysroot.path}", *map(str, words)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
@@ -337,3 +341,20 @@ def test_configuration_of_granite_has_the_labels_of_its_place_on_a_machine(image
     assert matchpathcon(image, {path: mode for path, (mode, _) in etc.items()}) == {
         path: label for path, (_, label) in etc.items()
     }
+
+
+@pytest.fixture
+def granite_machine(image: Image, tmp_path: Path) -> Iterator[Machine]:
+    yield Machine.deploy(image.repo, image.ref, tmp_path)
+    make_mutable(tmp_path / "sysroot")
+
+
+def test_layering_on_granite(image: Image, granite_machine: Machine, distro: Path) -> None:
+    machine = granite_machine
+    (package,) = (distro / "granite-12/12.2/Packages").glob("tree-[0-9]*.rpm")
+    machine.layer("install", package)  # libostree has the deployment refresh its policy, from the modules in /etc
+    before, found = labels(image.tree), labels(machine.tree())
+    assert before.items() - found.items() == set()
+    new = {path: mode for path, (mode, _) in found.items() if path not in before}
+    assert "/usr/bin/tree" in new
+    assert {path: found[path][1] for path in new} == matchpathcon(Image(image.repo, image.ref, machine.tree()), new)
