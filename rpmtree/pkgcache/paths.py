@@ -27,7 +27,8 @@ _PREFIXES = (
     ("var/lib/vagrant", "usr/lib/vagrant"),
 )
 #: A policy's modules, which libostree wants where the policy is; rpm-ostree does so with those of `targeted` alone.
-_MODULES = re.compile(r"var/lib/selinux/(?=[^/]+(/|$))")
+#: The directory itself is for root only, and that of the policy for everyone.
+_MODULES = re.compile(r"var/lib/selinux/(?=[^/]+/)")
 _IN_VAR_SKIPPED = re.compile(r"var/lib/(rpm|selinux)")
 
 

@@ -253,6 +253,15 @@ def _database(expected: Entries, composed: Tree, peer: Tree) -> None:
         expected["/usr/lib/sysimage/rpm-ostree-base-db/rpmdb.sqlite"] = ours
 
 
+def _modules(expected: Entries, composed: Tree, peer: Tree) -> None:
+    """What is in the directory of a policy: that itself, which is in /etc already, has the mode of the one there."""
+    expected.pop("/var/lib/selinux", None)
+    for path in [path for path in expected if path.startswith("/var/lib/selinux/")]:
+        entry, below = expected.pop(path), path.removeprefix("/var/lib/selinux/")
+        if "/" in below:
+            expected[f"/usr/etc/selinux/{below}"] = entry
+
+
 _TOP = {"/home": "var/home", "/media": "run/media", "/mnt": "var/mnt", "/opt": "var/opt", "/root": "var/roothome",
         "/srv": "var/srv", "/tmp": "sysroot/tmp", "/ostree": "sysroot/ostree"}  # fmt: skip
 
@@ -281,6 +290,7 @@ RULES = (
     Rule("shadow is readable by nobody, without the day of the compose for locked accounts", _shadow),
     Rule("files of ours", _own_files),
     Rule("directories of ours", _puts({"/usr/share/rpm-ostree": _directory()})),
+    Rule("modules of an SELinux policy are beside it, where a link leads at boot", _modules),
     Rule("polkit's own tmpfiles.d makes it another way than its package", _removes("/var/lib/polkit-1")),
     Rule("a link to the rpm database is made here at boot", _removes("/var/lib/rpm")),
     Rule("a package's directories in /var as tmpfiles.d", _package_tmpfiles),

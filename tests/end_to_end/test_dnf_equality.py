@@ -29,6 +29,7 @@ CHANGED = {
     "/var/log/lastlog": ("......G..", "a ghost: made by tmpfiles.d, for group utmp"),
     "/var/log/wtmp": ("......G..", "a ghost: made by tmpfiles.d, for group utmp"),
     "/var/lib/polkit-1": (".M...U...", "polkit's own tmpfiles.d gives it to polkitd"),
+    "/var/lib/selinux/default": (".M.......", "a link leads to the policy's directory in /etc, which everyone reads"),
     "/proc": (".M.......", "the kernel's, with its mode"),
 }
 

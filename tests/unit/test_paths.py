@@ -18,7 +18,7 @@ from rpmtree.pkgcache.paths import Fate, checked, place, quoted, ref_of, tmpfile
         ("bootstrap/x", Fate.UNSUPPORTED, ""),
         ("opt/foo/bin", Fate.KEEP, "usr/lib/opt/foo/bin"),
         ("var/lib/selinux/targeted/active", Fate.KEEP, "etc/selinux/targeted/active"),
-        ("var/lib/selinux/default", Fate.KEEP, "etc/selinux/default"),
+        ("var/lib/selinux/default", Fate.SKIP, ""),
         ("var/lib/selinux/default/active/x", Fate.KEEP, "etc/selinux/default/active/x"),
         ("var/lib/selinux", Fate.SKIP, ""),
         ("var/lib/alternatives/x", Fate.KEEP, "usr/lib/alternatives/x"),
