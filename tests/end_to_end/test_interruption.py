@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.shale import REF, Bench, greeter, ostree
+from tests.support.policies import policy
 from tests.support.rpms import rpm
 
 #: In the middle of a script: it writes this, and then waits long enough to be killed.
@@ -141,6 +142,19 @@ def test_stopped_in_a_script(bench: Bench, signum: signal.Signals) -> None:
     bench.treefile["packages"] = ["greeter", "kernel"]
     bench.compose()
     bench.check()
+
+
+def test_stopped_while_files_are_labelled(bench: Bench) -> None:
+    many = rpm("many", files={f"/usr/share/many/{at}": f"{at}\n" for at in range(4000)})
+    bench.add_repo("policy", [policy(), many])
+    bench.treefile |= {"packages": ["greeter", "kernel", "stone-policy", "many"], "selinux": True}
+    state = bench.state()
+    assert stop(bench, "Committing", signal.SIGTERM, delay=0.2)[0] == 128 + signal.SIGTERM
+    none_left(str(bench.cachedir))
+    assert bench.state() == state
+    bench.compose()
+    bench.check()
+    assert "usr_t" in ostree(bench.repo, "ls", "-X", REF, "/usr/share/many/3999")
 
 
 def test_killed_without_a_cachedir_the_next_run_clears_up(bench: Bench) -> None:
