@@ -95,15 +95,15 @@ def _setup(staging: Staging, orders: Sequence[Order], part: Iterable[int]) -> di
 
 def _run(setups: Sequence[dict[str, object]]) -> list[list[bytes]]:
     """Run a process for each; they speak through files, so that nobody waits for a full pipe. Raises StoreError."""
-    # -P: a module in the working directory must not be taken for one of Python's.
-    argv = [sys.executable, "-P", "-m", "rpmtree.ostree.relabel"]
     with ExitStack() as stack:
         running = []
         for setup in setups:
             given, answer, said = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
             given.write(json.dumps(setup).encode())
             given.seek(0)
-            process = command.spawn(argv, stdin=given.fileno(), stdout=answer.fileno(), stderr=said.fileno())
+            process = command.spawn_own(
+                "rpmtree.ostree.relabel", stdin=given.fileno(), stdout=answer.fileno(), stderr=said.fileno()
+            )
             stack.callback(_end, process)
             running.append((process, answer, said))
         return [_result(*each) for each in running]

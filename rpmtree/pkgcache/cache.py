@@ -9,7 +9,6 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -184,11 +183,7 @@ class _Worker:
     def __init__(self, setup: Mapping[str, object]) -> None:
         # A file and not a pipe: nobody reads while it works, and a full pipe would stop it for good.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
-        # -P: a module in the working directory must not be taken for one of Python's.
-        argv = [sys.executable, "-P", "-m", "rpmtree.pkgcache.worker"]
-        # It finds us where this process has found us: that need not be where Python looks by itself.
-        env = {"PYTHONPATH": str(Path(command.__file__).parents[1])}
-        self.process = command.spawn(argv, stdin=subprocess.PIPE, stderr=self._stderr.fileno(), env=env)
+        self.process = command.spawn_own("rpmtree.pkgcache.worker", stdin=subprocess.PIPE, stderr=self._stderr.fileno())
         self.job = -1
         self._send(setup)
 
