@@ -238,7 +238,7 @@ class Machine:
         return cls(made, top)
 
     def layer(self, verb: str, *words: str | Path) -> None:
-        argv = [str(COMPOSE.with_name("layer")), verb, f"--sysroot={self.sysroot.path}", *map(str, words)]
+        argv = [str(COMPOSE.with_name("layer")), *verb.split(), f"--sysroot={self.sysroot.path}", *map(str, words)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
@@ -283,6 +283,21 @@ def test_a_layered_package_that_changes_the_policy_relabels_the_base(bench_of_ma
     # What has the same label is the same file still.
     same = "usr/bin/greet-root"
     assert (tree / same).stat().st_ino == (before / same).stat().st_ino
+
+
+def test_a_policy_that_is_replaced_relabels_the_base(bench_of_machine: Bench) -> None:
+    machine = Machine.make(bench_of_machine)
+    where = make_repo(bench_of_machine.top / "override", [policy("2", contexts=OTHER)])
+    (package,) = where.rglob("stone-policy-2*.rpm")
+    before = labels(machine.tree())
+    machine.layer("override replace", package)
+    tree = machine.tree()
+    found = labels(tree)
+    assert found == expected(tree)
+    assert found["/usr/bin/greet"][1] == "system_u:object_r:hello_exec_t:s0"
+    assert found["/usr/etc/nsswitch.conf"] == before["/usr/etc/nsswitch.conf"]  # by the alias of /usr/etc
+    machine.layer("override reset", "stone-policy")
+    assert labels(machine.tree()) == before
 
 
 def test_a_base_without_labels_stays_so(bench_of_machine: Bench) -> None:
