@@ -68,11 +68,13 @@ def _build(debs: Mapping[str, Path], built: Path) -> None:
         (root / name).symlink_to(f"usr/{name}")
     for name in (*TOOLS, POLICY):
         _unpack(deb.read(debs[name]).files, root)
-    (root / "dev/null").touch()
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/selinux/config").write_text(_CONFIG)
+    box = ["bwrap", "--bind", str(root), "/", "--dev", "/dev", "--unshare-net", "--die-with-parent"]
+    if os.geteuid() != 0:
+        box += ["--unshare-user", "--uid", "0", "--gid", "0"]
     environment = {"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C"}
-    argv = ["chroot", str(root), "/bin/sh", "-c", _BUILD]
+    argv = [*box, "--", "/bin/sh", "-c", _BUILD]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"semodule failed:\n{done.stderr.strip()[-2000:]}")
