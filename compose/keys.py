@@ -24,7 +24,6 @@ DONE: Mapping[str, tuple[object, ...]] = {
     "ostree-override-layers": ((),),
     "readonly-executables": (False,),
     "repo-metadata": ("inline", "disabled"),
-    "sysusers": ("compose-auto",),
 }
 
 #: Keys that are accepted and have no effect, and why.

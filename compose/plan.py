@@ -96,6 +96,7 @@ def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int) -> RootSpe
                 f"{name}.{phase}" for name, exception in treefile.scriptlets.items() for phase in exception.skip
             ),
             kernel_install=treefile.boot_location is BootLocation.KERNEL_INSTALL,
+            sysusers_forced=treefile.sysusers == "compose-forced",
             expand_macros={"_install_langs": ":".join(languages) or "all"},
             source_date_epoch=epoch,
         ),

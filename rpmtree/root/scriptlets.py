@@ -23,7 +23,7 @@ from rpmtree import command
 from rpmtree.errors import ScriptletError
 from rpmtree.files import Root, remove_tree
 from rpmtree.progress import Reporter
-from rpmtree.root import lua, owners, sandbox, seccomp, var_writes
+from rpmtree.root import lua, owners, sandbox, seccomp, sysusers, var_writes
 from rpmtree.root.accounts import Accounts
 from rpmtree.root.rpmdb import HOME as RPMDB_HOME
 from rpmtree.root.script_order import OwnersStep, ScriptRun, plan_scripts
@@ -31,16 +31,12 @@ from rpmtree.root.spec import ScriptPolicy
 from rpmtree.root.var_writes import VarScratch, VarWrite
 from rpmtree.rpm.package import SCRIPT_EXPAND, SCRIPT_QFORMAT, Package
 from rpmtree.rpm.queryformat import format_header
-from rpmtree.rpm.versions import Evr, compare_evr
 
 log = logging.getLogger(__name__)
 
 MAX_OUTPUT_BYTES = 10 << 20
 TAIL_LINES = 20
 _INSIDE = "/run/strata/scripts"
-_SYSUSERS = "/usr/bin/systemd-sysusers"
-#: From this version on, rpm makes the accounts of sysusers.d files itself, and packages rely on it.
-_RPM_WITH_SYSUSERS = Evr(0, "4.19", None)
 _PROBE = "/usr/bin/true"
 
 
@@ -166,10 +162,10 @@ class _Runner:
             self.var.accept()
 
     def sysusers(self) -> None:
-        """Make the accounts of the sysusers.d files, where the image's rpm would; raises ScriptletError."""
-        if not (wants_sysusers(self.packages, self.base) and self.tree.exists(_SYSUSERS)):
+        """Make the accounts of the sysusers.d files, where that is wanted; raises ScriptletError, ToolError."""
+        if not sysusers.wanted(self.tree, self.packages, self.policy):
             return
-        ended = self._execute(_Job((_SYSUSERS,)))
+        ended = self._execute(_Job((sysusers.PROGRAM,)))
         if ended.failure:
             raise ScriptletError("systemd", "sysusers", ended.failure, _last_lines(ended.output))
         self._note_writes("systemd", "sysusers")
@@ -254,17 +250,6 @@ class _Runner:
         if changed:
             accounts = Accounts.of_tree(self.tree)
             self.writes += [VarWrite(name, phase, f"/var/{path}", self.var.line(path, accounts)) for path in changed]
-
-
-def wants_sysusers(packages: Sequence[Package], base: Sequence[Package] = ()) -> bool:
-    """Whether accounts are made from sysusers.d files before scripts run: packages of rpm ≥ 4.19 expect it.
-
-    Packages made for an older rpm make their accounts in %pre, and dnf does nothing else for them.
-    """
-    rpm = next((package.nevra for package in (*packages, *base) if package.name == "rpm"), None)
-    if rpm is None or compare_evr(Evr(0, rpm.version, None), _RPM_WITH_SYSUSERS) < 0:
-        return False
-    return any(package.files_below("/usr/lib/sysusers.d/") for package in packages)
 
 
 def _prefix_variables(package: Package) -> dict[str, str]:

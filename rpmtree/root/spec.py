@@ -42,6 +42,8 @@ class ScriptPolicy:
     #: `name.phase` (rpm-ostree's way to name scripts, such as `bash.post`) that are not run.
     skipped: frozenset[str] = frozenset()
     kernel_install: bool = False
+    #: Whether systemd-sysusers is run even where the image's rpm would not.
+    sysusers_forced: bool = False
     expand_macros: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 600.0
     source_date_epoch: int = 0

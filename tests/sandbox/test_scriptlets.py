@@ -277,9 +277,11 @@ def test_accounts_of_sysusers_are_made_first_where_rpm_would(full_root: Root) ->
         files=[file("/usr/lib/sysusers.d/zz-probe.conf", user="probesvc", group="probesvc")],
         pre="grep -q ^probesvc: /etc/passwd",
     )
+    full_root.write("usr/lib/rpm/macros", "#%__systemd_sysusers /usr/bin/systemd-sysusers\n")
     with pytest.raises(ScriptletError):
-        run(full_root, p, package("rpm", version="4.18.0"))
-    run(full_root, p, package("rpm", version="4.20.1"))
+        run(full_root, p)
+    full_root.write("usr/lib/rpm/macros.d/macros.accounts", "%__systemd_sysusers\t%{_rpmconfigdir}/sysusers.sh\n")
+    run(full_root, p)
 
 
 @pytest.mark.needs("rpmlua")

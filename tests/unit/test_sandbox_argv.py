@@ -10,8 +10,6 @@ import pytest
 
 from rpmtree.root import lua
 from rpmtree.root.sandbox import Bind, ScriptSandbox
-from rpmtree.root.scriptlets import wants_sysusers
-from tests.support.scriptvalues import file, package
 
 BOX = ScriptSandbox(root=Path("/r"), var=Path("/s/var"), bpf=Path("/b"), var_writable=True)
 
@@ -87,13 +85,3 @@ def test_lua_prelude_keeps_line_numbers() -> None:
     assert first.endswith("; one")
     assert second == "two"
     assert "arg[2] = 1; arg[3] = 2" in first
-
-
-@pytest.mark.parametrize(
-    ("version", "wanted"), [("4.18.0", False), ("4.19.0", True), ("4.20.1", True), ("5.0~beta", True)]
-)
-def test_sysusers_as_the_images_rpm_would(version: str, wanted: bool) -> None:
-    p = package("p", files=[file("/usr/lib/sysusers.d/p.conf")])
-    assert wants_sysusers([p, package("rpm", version=version)]) is wanted
-    assert not wants_sysusers([package("rpm", version=version)])
-    assert not wants_sysusers([p])

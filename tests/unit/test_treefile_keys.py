@@ -280,7 +280,6 @@ def test_where_files_may_be_added(tmp_path: Path, destination: str, allowed: boo
 LATER = {
     "advisories-metadata": "detached", "repo-metadata": "detached", "ignore-devices": "false", "ima": "true",
     "ostree-layers": "[x]", "ostree-override-layers": "[x]", "readonly-executables": "true",
-    "sysusers": "compose-forced",
 }  # fmt: skip
 
 
