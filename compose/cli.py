@@ -58,6 +58,7 @@ def _add_install_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--cachedir", type=Path, metavar="DIR", help="keep metadata, RPMs and packages between runs")
     group.add_argument("--cache-only", action="store_true", help="no network: use what is in the cache")
     group.add_argument("--force-nocache", action="store_true", help="compose even if nothing changed")
+    group.add_argument("--layer-repo", type=Path, metavar="REPO", help="where ostree-layers are; else in --repo")
     group.add_argument("--source-root", type=Path, metavar="DIR", help="take .repo files and keys from that root")
     group.add_argument("--proxy", metavar="URL", help="proxy for downloads")
     group.add_argument("--download-only", action="store_true", help="stop after download and import")
@@ -185,6 +186,7 @@ def _options(args: argparse.Namespace, app: App) -> TreeOptions:
         repo=args.repo.absolute(),
         cachedir=args.cachedir and args.cachedir.absolute(),
         source_root=args.source_root,
+        layer_repo=args.layer_repo and args.layer_repo.absolute(),
         proxy=args.proxy,
         cache_only=args.cache_only,
         force_nocache=args.force_nocache,

@@ -20,8 +20,6 @@ DONE: Mapping[str, tuple[object, ...]] = {
     "advisories-metadata": ("inline", "disabled"),
     "ignore-devices": (True,),
     "ima": (False,),
-    "ostree-layers": ((),),
-    "ostree-override-layers": ((),),
     "readonly-executables": (False,),
     "repo-metadata": ("inline", "disabled"),
 }

@@ -15,6 +15,8 @@ class TreeOptions:
     repo: Path
     cachedir: Path | None = None
     source_root: Path | None = None
+    #: The repository that has the treefile's layers; None: the one that is composed to.
+    layer_repo: Path | None = None
     proxy: str | None = None
     cache_only: bool = False
     force_nocache: bool = False

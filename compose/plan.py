@@ -20,7 +20,16 @@ from rpmtree.errors import ConfigError, Place, StoreError
 from rpmtree.ostree.repo import Repository
 from rpmtree.progress import Reporter
 from rpmtree.root import accounts
-from rpmtree.root.spec import AccountsCheck, AddFile, BootLocation, FileFilter, FinishSpec, RootSpec, ScriptPolicy
+from rpmtree.root.spec import (
+    AccountsCheck,
+    AddFile,
+    BootLocation,
+    FileFilter,
+    FinishSpec,
+    LayerCommit,
+    RootSpec,
+    ScriptPolicy,
+)
 from rpmtree.rpm.repos import Repo, find_repos
 from rpmtree.rpm.request import PackageRequest
 
@@ -80,7 +89,7 @@ def repositories(loaded: LoadedTreefile, options: TreeOptions, basearch: str, re
     return find_repos(directories, list(dict.fromkeys(wanted)) or None, variables, reporter=reporter)
 
 
-def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int) -> RootSpec:
+def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int, layers: tuple[LayerCommit, ...] = ()) -> RootSpec:
     """How the packages are put together. Raises ConfigError."""
     treefile = loaded.treefile
     passwd, group = _seeds(loaded, previous)
@@ -101,6 +110,7 @@ def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int) -> RootSpe
             source_date_epoch=epoch,
         ),
         opt_usrlocal=treefile.opt_usrlocal,
+        layers=layers,
         passwd=passwd,
         group=group,
         source_date_epoch=epoch,

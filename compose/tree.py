@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from compose import metadata, plan
 from compose.inputhash import digest_externals, input_hash
+from compose.layers import Layers, find_layers
 from compose.load import LoadedTreefile
 from compose.lockfile import read as read_locks
 from compose.options import TreeOptions
@@ -54,6 +55,7 @@ class Intent:
     version: str | None
     #: What signs the commit.
     key: GpgKey | None
+    layers: Layers
 
 
 def compose_tree(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporter: Reporter) -> Outcome:
@@ -73,13 +75,14 @@ def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, report
             request, workspace.metadata, offline=options.cache_only, proxy=options.proxy, reporter=reporter
         ) as source:
             solution = _solve(source, reporter)
-            outcome = Outcome((), tuple(str(found.nevra) for found in solution.packages), _hash(loaded, solution))
+            outcome = Outcome((), tuple(str(found.nevra) for found in solution.packages), _hash(intent, solution))
             write_lockfile(options, solution)
             if options.dry_run:
                 return replace(outcome, lines=transaction(solution))
             if outcome.inputhash == intent.previous.inputhash and not options.force_nocache:
                 return replace(outcome, lines=(NO_CHANGES,))
             packages = ensure_imported(PackageCache(workspace.store), source, solution, reporter)
+            intent.layers.fetch(workspace.store)
         if options.download_only:
             return outcome
         committed = _build(workspace, packages, intent, _metadata(intent, solution, outcome.inputhash), reporter)
@@ -99,9 +102,9 @@ def _intend(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporte
     previous = plan.read_previous(repo, loaded.treefile, options)
     extra = _extra_metadata(options, loaded)
     repos = plan.repositories(loaded, options, basearch, reporter)
-    return Intent(
-        options, loaded, repo, repos, previous, extra, _version(loaded, previous, extra), _key(options, loaded)
-    )
+    version, key = _version(loaded, previous, extra), _key(options, loaded)
+    layers = find_layers(loaded, options, repo)
+    return Intent(options, loaded, repo, repos, previous, extra, version, key, layers)
 
 
 def _key(options: TreeOptions, loaded: LoadedTreefile) -> GpgKey | None:
@@ -131,7 +134,7 @@ def _build(
     epoch = intent.options.source_date_epoch
     if epoch is None:
         epoch = max((found.commit.timestamp for found in packages), default=0)
-    spec = plan.root_spec(intent.loaded, intent.previous, epoch)
+    spec = plan.root_spec(intent.loaded, intent.previous, epoch, intent.layers.commits)
     finish = plan.finish_spec(intent.loaded, intent.previous, intent.version, epoch, intent.options)
     with assemble_root(workspace.store, workspace.work, packages, spec, reporter) as root:
         finish_root(root.tree, finish, COMPOSE_STEPS, reporter)
@@ -212,6 +215,7 @@ def _metadata(intent: Intent, solution: Solution, inputhash: str) -> dict[str, V
     }
 
 
-def _hash(loaded: LoadedTreefile, solution: Solution) -> str:
+def _hash(intent: Intent, solution: Solution) -> str:
     packages = [(str(package.nevra), package.checksum) for package in solution.packages]
-    return input_hash(loaded.to_json(), digest_externals(loaded.externals), packages)
+    loaded = intent.loaded
+    return input_hash(loaded.to_json(), digest_externals(loaded.externals), packages, intent.layers.contents())

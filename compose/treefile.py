@@ -189,10 +189,12 @@ class Treefile(Section):
         tuple[Name, ...] | None, Merge.LIST, Field(description="Languages to keep files of; all without it.")
     ] = None
     ostree_layers: Annotated[
-        tuple[Line, ...], Merge.LIST, Field(description="Branches whose trees are put on top; no file may be in both.")
+        tuple[Line, ...],
+        Merge.LIST,
+        Field(description="Branches whose trees are put on the packages before scripts run; no file may differ."),
     ] = ()
     ostree_override_layers: Annotated[
-        tuple[Line, ...], Merge.LIST, Field(description="Branches whose trees are put on top, and win.")
+        tuple[Line, ...], Merge.LIST, Field(description="Branches whose trees go on top of that, and win.")
     ] = ()
     platform_module: Annotated[
         Line | None,

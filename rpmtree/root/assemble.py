@@ -23,6 +23,7 @@ from rpmtree.pkgcache.paths import QUIETLY_SKIPPED
 from rpmtree.progress import Reporter, step
 from rpmtree.root import accounts
 from rpmtree.root.checkout import Checkout
+from rpmtree.root.layers import TreeLayer, put_on, read_layer
 from rpmtree.root.merge import Merger, left_out_of
 from rpmtree.root.rpmdb import HOME, MACRO_FILE, SYSIMAGE, place_database
 from rpmtree.root.scriptlets import run_package_scripts
@@ -70,7 +71,7 @@ def assemble_root(
         # While rpm works on the other core.
         packages = {found.nevra: package_of(found) for found in cached}
         ordered = tuple(packages[nevra] for nevra in writing.order())
-        merged = _merge(ordered, cached, spec)
+        merged = _merge(ordered, cached, spec, [read_layer(store, layer) for layer in spec.layers])
         checkout = Checkout(store, work / "lower")
         checkout.update(merged)
     with _overlay(work, checkout.path) as (root, upper):
@@ -103,7 +104,9 @@ def check_places(package: Package, unsupported: Sequence[str], spec: RootSpec, *
             raise ToolError(f"{package.nevra} has {file.path}, and the image has no place for that", hint=hint)
 
 
-def _merge(packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec) -> Directory:
+def _merge(
+    packages: Sequence[Package], cached: Sequence[CachedPackage], spec: RootSpec, layers: Sequence[TreeLayer]
+) -> Directory:
     found = {package.nevra: package for package in cached}
     merger = Merger(spec.files)
     for package in packages:
@@ -113,6 +116,7 @@ def _merge(packages: Sequence[Package], cached: Sequence[CachedPackage], spec: R
         if usr and spec.opt_usrlocal is OptUsrLocal.VAR:
             usr.dirs.pop("local", None)  # bare directories, or files that are left out
         merger.add(package, package_tree)
+    put_on(merger.root, packages, layers)
     for name, mode in TOP_LEVEL.items():
         if name not in merger.root.files:
             merger.root.make(name).meta = objects.dirmeta(mode)

@@ -114,12 +114,23 @@ class FileFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerCommit:
+    """A commit (raw checksum) whose tree goes on top of the packages'. With `override` its files replace others."""
+
+    name: str
+    checksum: bytes
+    override: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RootSpec:
     """How packages are put together; which packages is the solution's to say."""
 
     files: FileFilter = FileFilter()
     scripts: ScriptPolicy = ScriptPolicy()
     opt_usrlocal: OptUsrLocal = OptUsrLocal.VAR
+    #: Commits in the store, in the order in which they are put on.
+    layers: tuple[LayerCommit, ...] = ()
     #: passwd and group entries of the previous commit, so that ids stay (treefile key `preserve-passwd`).
     passwd: str = ""
     group: str = ""
