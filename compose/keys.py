@@ -17,11 +17,9 @@ LEGACY = {
 
 #: Keys whose value is not what the engine can do yet: the values that it can. Composing with others is refused.
 DONE: Mapping[str, tuple[object, ...]] = {
-    "advisories-metadata": ("inline", "disabled"),
     "ignore-devices": (True,),
     "ima": (False,),
     "readonly-executables": (False,),
-    "repo-metadata": ("inline", "disabled"),
 }
 
 #: Keys that are accepted and have no effect, and why.

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rpmtree.errors import ConfigError
+from rpmtree.ostree.detached import add_detached
 from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.signing import sign_gpg
 from rpmtree.ostree.store import Store
 from rpmtree.ostree.transfer import Figures, check_commit, link_commit
+from rpmtree.ostree.variant import Variant
 from rpmtree.root.commit import CommittedRoot
 
 
@@ -35,14 +38,24 @@ class GpgKey:
 
 
 def publish(
-    repo: Repository, source: Store, committed: CommittedRoot, ref: str | None, key: GpgKey | None = None
+    repo: Repository,
+    source: Store,
+    committed: CommittedRoot,
+    ref: str | None,
+    *,
+    key: GpgKey | None = None,
+    detached: Mapping[str, Variant] | None = None,
 ) -> Figures:
-    """Copy the commit, sign it with `key`, then, if `ref` is given, move the branch; durable when it returns.
+    """Copy the commit, put `detached` metadata and a signature of `key` beside it, then move the branch `ref`.
+
+    Each of the three may be None. Durable when it returns.
 
     Raises BusyError, StoreError, ToolError.
     """
     with shared_lock(repo.path):
         figures = _link(repo, source, committed) or _pull(repo, source, committed)
+        if detached:
+            add_detached(repo, committed.checksum, detached)
         if key is not None:
             sign_gpg(repo, committed.checksum, key.key, key.homedir)
         write_refs(repo.path, {ref: committed.checksum} if ref is not None else {})

@@ -88,7 +88,8 @@ def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, report
         committed = _build(workspace, packages, intent, _metadata(intent, solution, outcome.inputhash), reporter)
         ref = None if options.write_commitid_to else loaded.treefile.ref
         with step(reporter, "Publishing"):
-            figures = publish(intent.repo, workspace.store, committed, ref, intent.key)
+            detached = _recorded(intent, solution, "detached")
+            figures = publish(intent.repo, workspace.store, committed, ref, key=intent.key, detached=detached)
     commit = committed.checksum.hex()
     line = f"{ref} => {commit}" if ref else f"Wrote commit: {commit}"
     outcome = replace(outcome, lines=(line,), commit=commit, ref=ref, version=intent.version)
@@ -202,16 +203,24 @@ def _extra_metadata(options: TreeOptions, loaded: LoadedTreefile) -> dict[str, V
 def _metadata(intent: Intent, solution: Solution, inputhash: str) -> dict[str, Variant]:
     """The commit's metadata but for what only the tree can tell."""
     treefile = intent.loaded.treefile
-    repos = [(found.id, found.timestamp) for found in solution.repos]
     arguments, command = list(treefile.initramfs_args), list(treefile.container_cmd or ())
     return {
-        **(metadata.repositories(repos) if treefile.repo_metadata == "inline" else {}),
-        **(metadata.advisories(solution.advisories) if treefile.advisories_metadata == "inline" else {}),
+        **_recorded(intent, solution, "inline"),
         **({"rpmostree.initramfs-args": Variant("as", arguments)} if arguments else {}),
         **({"ostree.container-cmd": Variant("as", command)} if command else {}),
         **intent.metadata,
         **({"version": Variant("s", intent.version)} if intent.version else {}),
         "rpmostree.inputhash": Variant("s", inputhash),
+    }
+
+
+def _recorded(intent: Intent, solution: Solution, where: str) -> dict[str, Variant]:
+    """What is recorded of the repositories and their advisories in that place: "inline" or "detached"."""
+    treefile = intent.loaded.treefile
+    repos = [(found.id, found.timestamp) for found in solution.repos]
+    return {
+        **(metadata.repositories(repos) if treefile.repo_metadata == where else {}),
+        **(metadata.advisories(solution.advisories) if treefile.advisories_metadata == where else {}),
     }
 
 

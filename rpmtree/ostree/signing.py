@@ -8,11 +8,10 @@ import binascii
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rpmtree import command
 from rpmtree.errors import ConfigError, Place, StoreError, ToolError
-from rpmtree.files import locked
+from rpmtree.ostree.detached import alone
 from rpmtree.ostree.library import make_durable, wrapped
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.signatures import ED25519, GPG, WRONG, detached, gpg_results, signer, stored
@@ -72,7 +71,7 @@ def sign_ed25519(repo: Repository, checksum: bytes, key: SecretKey) -> bool:
     from gi.repository import GLib
 
     data = repo.commit_bytes(checksum)
-    with _alone(repo), wrapped(f"can't sign the commit {checksum.hex()}"):
+    with alone(repo), wrapped(f"can't sign the commit {checksum.hex()}"):
         metadata = detached(repo.path, checksum.hex())
         there = stored(metadata, ED25519)
         if any(signer(data, signature, (key.public,)) for signature in there):
@@ -92,7 +91,7 @@ def sign_gpg(repo: Repository, checksum: bytes, key: str, homedir: Path) -> tupl
     """
     repo.commit_bytes(checksum)
     fingerprint = find_gpg_key(key, homedir)
-    with _alone(repo), wrapped(f"can't sign the commit {checksum.hex()} with {key}"):
+    with alone(repo), wrapped(f"can't sign the commit {checksum.hex()} with {key}"):
         if _gpg_signed(repo, checksum.hex(), fingerprint, homedir):
             return fingerprint, False
         repo.handle().sign_commit(checksum.hex(), fingerprint, str(homedir), None)
@@ -139,9 +138,3 @@ def _gpg_signed(repo: Repository, checksum: str, fingerprint: str, homedir: Path
 
 def _gpg(homedir: Path) -> list[str]:
     return ["gpg", f"--homedir={homedir}", "--batch", "--no-tty"]
-
-
-def _alone(repo: Repository) -> Any:
-    """Two that add a signature at once would each keep the other's out."""
-    (repo.path / "tmp").mkdir(exist_ok=True)
-    return locked(repo.path / "tmp" / "strata-sign.lock", wait=True)

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
-from tests.end_to_end.shale import Bench, ostree, programs
+from rpmtree.ostree.detached import add_detached
+from rpmtree.ostree.repo import Repository
+from rpmtree.ostree.variant import Variant
+from tests.end_to_end.shale import REF, Bench, ostree, programs
 from tests.support.rpms import Package, file, rpm
 
 NO_CHANGES = "No apparent changes since previous commit; use --force-nocache to override\n"
@@ -118,3 +122,45 @@ class TestLayers:
         bench.treefile["packages"] = ["greeter", "kernel", "look"]
         bench.compose()
         assert bench.cat("/usr/etc/seen") == "one"
+
+
+class TestRecorded:
+    """What is recorded of the repositories, in the commit or beside it."""
+
+    KEYS = ("rpmostree.rpmmd-repos", "rpmostree.advisories")
+
+    @staticmethod
+    def newer(where: Path) -> None:
+        """Nothing of the repository's changes but the time of its metadata."""
+        index = where / "repodata/repomd.xml"
+        index.write_text(re.sub("<timestamp>[0-9]+<", "<timestamp>1800000000<", index.read_text()))
+
+    def compose(self, bench: Bench, where: str) -> tuple[str, str]:
+        """Compose from nothing; the commit, and what of it stands beside it."""
+        bench.treefile |= {"repo-metadata": where, "advisories-metadata": where}
+        bench.compose("--no-parent", "--force-nocache")
+        inline = ostree(bench.repo, "show", "--raw", REF)
+        assert [f"'{key}'" in inline for key in self.KEYS] == [where == "inline"] * 2
+        if where == "inline":
+            return bench.commit(), ""
+        return bench.commit(), "".join(
+            ostree(bench.repo, "show", f"--print-detached-metadata-key={key}", REF) for key in self.KEYS
+        )
+
+    def test_beside_the_commit_they_do_not_change_it(self, bench: Bench) -> None:
+        bench.init("archive")
+        extra = bench.add_repo("extra", [rpm("extra")])
+        bench.treefile |= {"packages": ["greeter", "kernel", "extra"]}
+        inline, _ = self.compose(bench, "inline")
+        detached, recorded = self.compose(bench, "detached")
+        assert "SHALE-2024-1" in recorded
+        assert "1800000000" not in recorded
+        add_detached(Repository(bench.repo), bytes.fromhex(detached), {"site.note": Variant("s", "stays")})
+        self.newer(extra)
+        assert bench.compose().stdout == NO_CHANGES
+        again, recorded = self.compose(bench, "detached")
+        assert again == detached
+        assert "'timestamp': <uint64 1800000000>" in recorded
+        assert "stays" in ostree(bench.repo, "show", "--print-detached-metadata-key=site.note", REF)
+        assert self.compose(bench, "inline")[0] != inline  # the control: in the commit, the time counts
+        bench.check()

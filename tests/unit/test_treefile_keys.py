@@ -278,7 +278,7 @@ def test_where_files_may_be_added(tmp_path: Path, destination: str, allowed: boo
 
 #: A value for which nothing is done yet.
 LATER = {
-    "advisories-metadata": "detached", "repo-metadata": "detached", "ignore-devices": "false", "ima": "true",
+    "ignore-devices": "false", "ima": "true",
     "readonly-executables": "true",
 }  # fmt: skip
 
