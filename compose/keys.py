@@ -18,8 +18,6 @@ LEGACY = {
 #: Keys whose value is not what the engine can do yet: the values that it can. Composing with others is refused.
 DONE: Mapping[str, tuple[object, ...]] = {
     "ignore-devices": (True,),
-    "ima": (False,),
-    "readonly-executables": (False,),
 }
 
 #: Keys that are accepted and have no effect, and why.

@@ -18,6 +18,7 @@ from compose.parts import CheckGroups, CheckPasswd
 from compose.treefile import Treefile
 from rpmtree.errors import ConfigError, Place, StoreError
 from rpmtree.ostree.repo import Repository
+from rpmtree.pkgcache.choices import ImportChoices
 from rpmtree.progress import Reporter
 from rpmtree.root import accounts
 from rpmtree.root.spec import (
@@ -89,6 +90,11 @@ def repositories(loaded: LoadedTreefile, options: TreeOptions, basearch: str, re
     return find_repos(directories, list(dict.fromkeys(wanted)) or None, variables, reporter=reporter)
 
 
+def import_choices(treefile: Treefile) -> ImportChoices:
+    """What packages' files are imported with."""
+    return ImportChoices(treefile.readonly_executables, treefile.ima)
+
+
 def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int, layers: tuple[LayerCommit, ...] = ()) -> RootSpec:
     """How the packages are put together. Raises ConfigError."""
     treefile = loaded.treefile
@@ -106,6 +112,7 @@ def root_spec(loaded: LoadedTreefile, previous: Previous, epoch: int, layers: tu
             ),
             kernel_install=treefile.boot_location is BootLocation.KERNEL_INSTALL,
             sysusers_forced=treefile.sysusers == "compose-forced",
+            choices=import_choices(treefile),
             expand_macros={"_install_langs": ":".join(languages) or "all"},
             source_date_epoch=epoch,
         ),

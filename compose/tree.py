@@ -81,7 +81,8 @@ def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, report
                 return replace(outcome, lines=transaction(solution))
             if outcome.inputhash == intent.previous.inputhash and not options.force_nocache:
                 return replace(outcome, lines=(NO_CHANGES,))
-            packages = ensure_imported(PackageCache(workspace.store), source, solution, reporter)
+            choices = plan.import_choices(loaded.treefile)
+            packages = ensure_imported(PackageCache(workspace.store), source, solution, reporter, choices=choices)
             intent.layers.fetch(workspace.store)
         if options.download_only:
             return outcome

@@ -21,6 +21,7 @@ from rpmtree.ostree.objects import Commit, Kind
 from rpmtree.ostree.refs import read_ref, write_refs
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
+from rpmtree.pkgcache.choices import USUAL, ImportChoices
 from rpmtree.pkgcache.importer import IMPORT_VERSION, Job, import_checked
 from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.progress import Reporter
@@ -42,11 +43,14 @@ class Wanted:
     size: int = 0
     #: It came as a file and can't be fetched again: no other build of its name takes its branch.
     local: bool = False
+    choices: ImportChoices = USUAL
 
     @property
     def ref(self) -> str:
         """The branch of its commit."""
-        return local_ref(self.checksum.partition(":")[2]) if self.local else ref_of(self.nevra.name, self.nevra.evra)
+        if self.local:
+            return local_ref(self.checksum.partition(":")[2])
+        return ref_of(self.nevra.name, self.nevra.evra, self.choices.name)
 
     @property
     def key_set(self) -> str:
@@ -147,7 +151,7 @@ def _import_here(staging: Staging, wanted: Wanted, path: Path) -> bytes:
 
 
 def _job(wanted: Wanted, path: Path) -> Job:
-    return Job(str(path), wanted.nevra, wanted.checksum, wanted.gpgcheck, wanted.key_set)
+    return Job(str(path), wanted.nevra, wanted.checksum, wanted.gpgcheck, wanted.key_set, wanted.choices)
 
 
 def _import_all(store: Store, staging: Staging, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[bytes]:

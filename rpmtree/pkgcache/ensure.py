@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
+from rpmtree.pkgcache.choices import USUAL, ImportChoices
 from rpmtree.progress import Reporter, step
 from rpmtree.rpm.request import Solution
 from rpmtree.rpm.solver import PackageSource
@@ -18,10 +19,12 @@ def ensure_imported(
     reporter: Reporter,
     *,
     local: Collection[str] = (),
+    choices: ImportChoices = USUAL,
 ) -> tuple[CachedPackage, ...]:
     """The packages of `solution`, which `source` gave, in its order; durable in the cache when this returns.
 
-    `local` are the checksums ("sha256:HEX") of packages that came as files. Raises FetchError, StoreError.
+    `local` are the checksums ("sha256:HEX") of packages that came as files; all are imported with the same
+    `choices`. Raises FetchError, StoreError.
     """
     wanted = [
         Wanted(
@@ -31,6 +34,7 @@ def ensure_imported(
             source.keys(package.repo_id) if source.is_checked(package.repo_id) else (),
             package.download_size,
             package.checksum in local,
+            choices,
         )
         for package in solution.packages
     ]

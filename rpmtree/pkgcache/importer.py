@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,13 @@ from rpmtree.ostree import objects, tree
 from rpmtree.ostree.objects import FileMeta
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.variant import Variant
+from rpmtree.pkgcache.choices import USUAL, ImportChoices
 from rpmtree.pkgcache.paths import MAX_PATH, Fate, checked, place, tmpfiles_line
 from rpmtree.rpm import package as headers
 from rpmtree.rpm.capabilities import capability_xattr
 from rpmtree.rpm.features import missing_features
+from rpmtree.rpm.filesignatures import XATTR as SIGNATURE
+from rpmtree.rpm.filesignatures import signatures_of
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.package import File, Package
 from rpmtree.rpm.payload import Entry, PayloadReader
@@ -47,6 +50,7 @@ class Job:
     gpgcheck: bool
     #: Names the set of keys that the package was checked against; empty without gpgcheck.
     keys: str = ""
+    choices: ImportChoices = USUAL
 
 
 @dataclass(slots=True)
@@ -55,6 +59,9 @@ class _Unpacking:
 
     staging: Staging
     name: str
+    choices: ImportChoices = USUAL
+    #: IMA signatures of files, by path.
+    signatures: Mapping[str, bytes] = field(default_factory=dict)
     root: tree.Directory = field(default_factory=tree.Directory)
     tmpfiles: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
@@ -81,7 +88,9 @@ def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
         if found != job.nevra:
             raise FetchError(f"{job.path} is {found}, not {job.nevra} as the repository says")
         package = _read_header(header, str(job.nevra))
-        unpacking = _Unpacking(staging, str(job.nevra))
+        unpacking = _Unpacking(staging, str(job.nevra), job.choices)
+        if job.choices.ima:
+            unpacking.signatures = _signatures(unpacking, header, package)
         files = _placed(unpacking, package.files)
         _unpack(unpacking, fd, header, files, _whole_file(job, lead))
     finally:
@@ -114,6 +123,13 @@ def _read_header(header: Any, name: str) -> Package:
     if missing := missing_features(header):
         raise FetchError(f"{name} is refused: it wants of rpm what rpm here has not: {', '.join(missing)}")
     return package
+
+
+def _signatures(unpacking: _Unpacking, header: Any, package: Package) -> Mapping[str, bytes]:
+    try:
+        return signatures_of(header, package.files)
+    except (TypeError, ValueError) as error:
+        raise FetchError(f"{unpacking.name} is refused: IMA signatures of its files can't be read: {error}") from error
 
 
 def _whole_file(job: Job, lead: bytes) -> tuple[Any, str] | None:
@@ -245,7 +261,7 @@ def _take(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File
         while reader.read(_IN_MEMORY):
             pass
         return
-    checksum = _content(unpacking, reader, file, _file_meta(file))
+    checksum = _content(unpacking, reader, file, _file_meta(unpacking, file))
     if file.link_group:
         unpacking.contents[file.link_group] = checksum, file
     if path is not None:
@@ -273,7 +289,7 @@ def _link(unpacking: _Unpacking) -> None:
             raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the links of {file.path}")
         if path is not None:
             # Empty files have no data in any of their names.
-            _add(unpacking, path, checksum or unpacking.staging.add_file(_file_meta(file), b""))
+            _add(unpacking, path, checksum or unpacking.staging.add_file(_file_meta(unpacking, file), b""))
 
 
 def _content(unpacking: _Unpacking, reader: PayloadReader, file: File, meta: FileMeta) -> bytes:
@@ -297,10 +313,13 @@ def _content(unpacking: _Unpacking, reader: PayloadReader, file: File, meta: Fil
     return checksum
 
 
-def _file_meta(file: File) -> FileMeta:
-    if not file.caps:
-        return FileMeta(file.mode)
-    return FileMeta(file.mode, xattrs=((b"security.capability", capability_xattr(file.caps)),))
+def _file_meta(unpacking: _Unpacking, file: File) -> FileMeta:
+    xattrs = []
+    if file.caps:
+        xattrs.append((b"security.capability", capability_xattr(file.caps)))
+    if file.path in unpacking.signatures:
+        xattrs.append((SIGNATURE, unpacking.signatures[file.path]))
+    return FileMeta(unpacking.choices.mode(file.mode), xattrs=tuple(xattrs))
 
 
 def _add(unpacking: _Unpacking, path: str, checksum: bytes) -> None:

@@ -122,9 +122,12 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def ref_of(name: str, evra: str) -> str:
-    """The branch of a package in the cache: rpm-ostree's scheme, where `_HH` stands for other characters."""
-    return f"rpmostree/pkg/{_escaped(name)}/{_escaped(evra)}"
+def ref_of(name: str, evra: str, choices: str = "") -> str:
+    """The branch of a package in the cache: rpm-ostree's scheme, where `_HH` stands for other characters.
+
+    One that was imported with choices has a branch beside it, by the choices' name.
+    """
+    return f"{f'strata/pkg/{choices}' if choices else 'rpmostree/pkg'}/{_escaped(name)}/{_escaped(evra)}"
 
 
 def local_ref(sha256: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from rpmtree.errors import ToolError
 from rpmtree.ostree.store import Staging, Store
+from rpmtree.pkgcache.choices import ImportChoices
 from rpmtree.pkgcache.importer import Job, import_checked
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.signatures import Verifier
@@ -34,7 +35,8 @@ def main() -> None:
 
 
 def _answer(raw: dict[str, Any], verifiers: dict[str, Verifier], staging: Staging) -> dict[str, str]:
-    job = Job(raw["path"], Nevra(*raw["nevra"]), raw["checksum"], raw["gpgcheck"], raw["keys"])
+    choices = ImportChoices(**raw["choices"])
+    job = Job(raw["path"], Nevra(*raw["nevra"]), raw["checksum"], raw["gpgcheck"], raw["keys"], choices)
     try:
         return {"commit": import_checked(job, verifiers[job.keys], staging).hex()}
     except ToolError as error:

@@ -157,7 +157,7 @@ class _Runner:
     def owners(self, package: Package) -> None:
         """Give the files of `package` their owners; raises ToolError."""
         files = owners.not_roots(package)
-        owners.apply_owners(self.tree, self.var.root, package, files)
+        owners.apply_owners(self.tree, self.var.root, package, files, self.policy.choices)
         if any(file.path.startswith("/var/") for file in files):
             self.var.accept()
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from rpmtree.pkgcache.choices import USUAL, ImportChoices
+
 
 class BootLocation(Enum):
     """Where the kernel goes (treefile key `boot-location`)."""
@@ -44,6 +46,8 @@ class ScriptPolicy:
     kernel_install: bool = False
     #: Whether systemd-sysusers is run even where the image's rpm would not.
     sysusers_forced: bool = False
+    #: What the files of the packages were imported with.
+    choices: ImportChoices = USUAL
     expand_macros: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 600.0
     source_date_epoch: int = 0

@@ -11,7 +11,8 @@ from rpmtree.ostree.detached import add_detached
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.variant import Variant
 from tests.end_to_end.shale import REF, Bench, ostree, programs
-from tests.support.rpms import Package, file, rpm
+from tests.support.rpms import Package, Raw, file, rpm
+from tests.support.rpmwriter import STRINGS
 
 NO_CHANGES = "No apparent changes since previous commit; use --force-nocache to override\n"
 
@@ -163,4 +164,51 @@ class TestRecorded:
         assert "'timestamp': <uint64 1800000000>" in recorded
         assert "stays" in ostree(bench.repo, "show", "--print-detached-metadata-key=site.note", REF)
         assert self.compose(bench, "inline")[0] != inline  # the control: in the commit, the time counts
+        bench.check()
+
+
+class TestImportChoices:
+    """Modes and attributes that packages' files are imported with."""
+
+    def test_executables_without_the_right_to_write(self, bench: Bench) -> None:
+        files = {"/usr/bin/own": file("own", mode=0o750, user="greeter", group="greeter")}
+        bench.add_repo("own", [rpm("own", files=files, requires_pre=["greeter"])])
+        bench.treefile["packages"] = ["greeter", "kernel", "own"]
+        bench.compose("--no-parent")
+        usual = bench.commit()
+        assert bench.paths()["/usr/bin/own"].startswith("-00750 400 400")
+        bench.treefile["readonly-executables"] = True
+        bench.compose("--no-parent")
+        lines = bench.paths()
+        expected = {"greet": "-00555 0 0", "greet-root": "-04555 0 0", "own": "-00550 400 400", "sh": "-00555 0 0"}
+        assert {name: " ".join(lines[f"/usr/bin/{name}"].split()[:3]) for name in expected} == expected
+        assert lines["/usr/share/greeter/words"].startswith("-00640 400 400")
+        assert "security.capability" in ostree(bench.repo, "ls", "-X", REF, "/usr/bin/greet")
+        bench.check()
+        del bench.treefile["readonly-executables"]
+        bench.compose("--no-parent")
+        assert bench.commit() == usual  # what was imported for the other is not taken
+
+    def test_signatures_of_files(self, bench: Bench) -> None:
+        files = {
+            "/usr/bin/own": file("own", mode=0o750, user="greeter", group="greeter"),
+            "/usr/lib/changed": file("changed"),
+            "/usr/lib/signed": file("signed"),
+        }
+        raw = Raw(signature={274: (STRINGS, ["0302" + "aa" * 20] * len(files))})
+        post = "echo more >>/usr/lib/changed"
+        bench.add_repo("signed", [rpm("signed", files=files, requires_pre=["greeter"], raw=raw, post=post)])
+        bench.treefile["packages"] = ["greeter", "kernel", "signed"]
+
+        def marked() -> list[str]:
+            names = ("bin/own", "lib/changed", "lib/signed", "bin/greet")
+            listed = {name: ostree(bench.repo, "ls", "-X", REF, f"/usr/{name}") for name in names}
+            assert "-00750 400 400" in listed["bin/own"]
+            return [name for name in names if "security.ima" in listed[name]]
+
+        bench.compose()
+        assert marked() == []
+        bench.treefile["ima"] = True
+        bench.compose()
+        assert marked() == ["bin/own", "lib/signed"]  # a signature of what a script has changed is none
         bench.check()

@@ -150,10 +150,6 @@ def test_keys_that_say_what_is_recorded(bench: Bench) -> None:
     assert not recorded("rpmostree.rpmmd-repos")
     assert not recorded("rpmostree.advisories")
     assert ostree(bench.repo, "show", "--print-metadata-key=ostree.container-cmd", REF).strip() == "['/bin/sh']"
-    bench.treefile["ima"] = True
-    refused = bench.compose(status=3)
-    assert "ima is not supported yet" in refused.stderr
-    assert '"ima": true' in bench.compose("--print-only").stdout
 
 
 def test_programs_that_finalize(bench: Bench) -> None:

@@ -278,8 +278,8 @@ def test_where_files_may_be_added(tmp_path: Path, destination: str, allowed: boo
 
 #: A value for which nothing is done yet.
 LATER = {
-    "ignore-devices": "false", "ima": "true",
-    "readonly-executables": "true",
+    "ignore-devices": "false",
+
 }  # fmt: skip
 
 
