@@ -163,7 +163,7 @@ def _gpg_homedir(app: App) -> Path:
 
 
 def _tree(args: argparse.Namespace, app: App) -> None:
-    from compose.load import home_of, load, refuse_not_yet
+    from compose.load import home_of, load
 
     basearch = host_basearch()
     loaded = load(args.treefile, basearch=basearch, within=[home_of(args.treefile), *args.allow_outside])
@@ -172,7 +172,6 @@ def _tree(args: argparse.Namespace, app: App) -> None:
     if args.print_only:
         app.print(loaded.to_text().rstrip("\n"))
         return
-    refuse_not_yet(loaded)
     if args.repo is None:
         raise UsageError("--repo is missing", hint="name the repository to commit to: --repo=DIR")
     from compose.tree import compose_tree

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 #: Spellings of before keys had dashes.
 LEGACY = {
     "gpg_key": "gpg-key",
@@ -13,11 +11,6 @@ LEGACY = {
     "automatic_version_prefix": "automatic-version-prefix",
     "bootstrap_packages": "bootstrap-packages",
     "jigdo": "rojig",
-}
-
-#: Keys whose value is not what the engine can do yet: the values that it can. Composing with others is refused.
-DONE: Mapping[str, tuple[object, ...]] = {
-    "ignore-devices": (True,),
 }
 
 #: Keys that are accepted and have no effect, and why.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from compose.load import LoadedTreefile
 from compose.options import TreeOptions
 from rpmtree.errors import ConfigError
+from rpmtree.ostree.refs import resolve
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.store import Store
 from rpmtree.root.spec import LayerCommit
@@ -44,8 +45,7 @@ def find_layers(loaded: LoadedTreefile, options: TreeOptions, repo: Repository) 
     source = repo if not named or options.layer_repo is None else Repository(options.layer_repo)
     commits = []
     for name, key in named:
-        remote, colon, branch = name.partition(":")
-        checksum = source.resolve_branch(remote, branch) if colon else source.resolve(name)
+        checksum = resolve(source.path, name)
         if checksum is None:
             hint = None if options.layer_repo else "--layer-repo=REPO names the repository that has the layers"
             raise ConfigError(f"{source.path} has no {name}", place=loaded.places.get(key), hint=hint)

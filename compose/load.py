@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from compose.include import read_all
-from compose.keys import DONE, WITHOUT_EFFECT
+from compose.keys import WITHOUT_EFFECT
 from compose.layer import Externals, Layer, Surroundings
 from compose.merge import merge, merge_externals
 from compose.nodes import Node, below
@@ -96,18 +96,6 @@ def load(path: Path, *, basearch: str, within: Sequence[Path] | None = None) -> 
         tuple(notice for layer in layers for notice in (*layer.notices, *_deprecated(layer))),
         {kebab(name): _place(layers, kebab(name)) for name in treefile.model_fields_set},
         tuple(dict.fromkeys(Path(layer.file) for layer in layers)),
-    )
-
-
-def refuse_not_yet(loaded: LoadedTreefile) -> None:
-    """Raise NotSupportedYet where a key asks for what nothing here does yet."""
-    place = Place(str(loaded.files[-1]))
-    refuse(
-        [
-            Problem(f"{key} is not supported yet", loaded.places.get(key, place), not_yet=True)
-            for key, done in DONE.items()
-            if getattr(loaded.treefile, key.replace("-", "_")) not in done
-        ]
     )
 
 

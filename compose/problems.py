@@ -11,10 +11,6 @@ from rpmtree.errors import ConfigError, Place
 _MAX_SHOWN = 20
 
 
-class NotSupportedYet(ConfigError):
-    """The only thing wrong with a document is that it has keys which nothing here acts on yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something that has to change in a document, and where."""
@@ -22,8 +18,6 @@ class Problem:
     message: str
     place: Place
     hint: str | None = None
-    #: A key that a later version will take.
-    not_yet: bool = False
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
@@ -42,18 +36,12 @@ class Notice:
 
 
 def refuse(problems: Sequence[Problem]) -> None:
-    """Raise one ConfigError for all problems, if there are any: the first one, the others in its detail.
-
-    Keys that are not supported yet come last, and make the error a NotSupportedYet only where nothing else is wrong.
-    """
+    """Raise one ConfigError for all problems, if there are any: the first one, the others in its detail."""
     if not problems:
         return
-    ordered = sorted(
-        problems, key=lambda problem: (problem.not_yet, problem.place.line or 0, problem.place.column or 0)
-    )
+    ordered = sorted(problems, key=lambda problem: (problem.place.line or 0, problem.place.column or 0))
     first, others = ordered[0], ordered[1:]
     lines = [str(problem) for problem in others[:_MAX_SHOWN]]
     if len(others) > _MAX_SHOWN:
         lines.append(f"… and {len(others) - _MAX_SHOWN} more")
-    error = NotSupportedYet if first.not_yet else ConfigError
-    raise error(first.message, place=first.place, hint=first.hint, detail="\n".join(lines) or None)
+    raise ConfigError(first.message, place=first.place, hint=first.hint, detail="\n".join(lines) or None)

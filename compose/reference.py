@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compose.keys import DONE, LEGACY, WITHOUT_EFFECT
+from compose.keys import LEGACY, WITHOUT_EFFECT
 from compose.merge import RULES
 from compose.parts import kebab
 from compose.treefile import Extra, Merge, Treefile
@@ -87,9 +87,6 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "* `bootstrap-packages` adds to `packages`"
     yield "\n## Accepted, without effect\n"
     yield from (f"* `{key}`: {why}" for key, why in WITHOUT_EFFECT.items())
-    yield "\n## Not there yet\n"
-    yield "These are read and printed; a compose with any other value than the ones named is refused:\n"
-    yield from (f"* `{key}`: {', '.join(_value(value) for value in values)}" for key, values in DONE.items())
     yield ""
 
 

@@ -151,6 +151,7 @@ def _build(
             timestamp=epoch,
             reporter=reporter,
             labels=labels,
+            ignore_devices=intent.loaded.treefile.ignore_devices,
         )
 
 

@@ -219,7 +219,9 @@ class Treefile(Section):
         Field(description="1: files in /usr/etc are labelled as if they were in /etc."),
     ] = 0
     ignore_devices: Annotated[
-        StrictBool, First, Field(description="Leave device nodes out where scripts made some; `false` is an error.")
+        StrictBool,
+        First,
+        Field(description="Leave devices, pipes and sockets out, with a warning; with `false` they are an error."),
     ] = True
     sysusers: Annotated[
         Literal["compose-auto", "compose-forced"],

@@ -19,6 +19,8 @@ from rpmtree.pkgcache.paths import MAX_DEPTH
 from rpmtree.root.labels import Labelling
 
 _OVERLAY = "trusted.overlay."
+#: Before the name of a whiteout that is content (ostree's process_passthrough_whiteouts).
+_QUOTED = ".ostree-wh."
 #: What a commit may hold, after rpm-ostree's filter; user.ima is stored under its effective name.
 _KEPT_XATTRS = {"security.capability": b"security.capability", "user.pax.flags": b"user.pax.flags",
                 "user.ima": b"security.ima"}  # fmt: skip
@@ -36,7 +38,9 @@ def apply_upper(
     The overlay must be unmounted, for staged files share their inodes with the upper directory, which is of
     no further use. Devices, pipes and sockets are left out: `dropped` is called with the path of each.
     Format: whiteouts are 0:0 character devices, `trusted.overlay.opaque` hides what is below
-    (Documentation/filesystems/overlayfs.rst). Raises StoreError; ToolError for names that OSTree can't hold.
+    (Documentation/filesystems/overlayfs.rst). A whiteout where nothing is below is none of this overlay's, but of an
+    image for containers, say: it is kept as the file that `ostree checkout` makes a whiteout of. Raises StoreError;
+    ToolError for names that OSTree can't hold.
     """
     try:
         return _apply(_Taken(staging, dropped, labelling), base, upper, "")
@@ -78,13 +82,16 @@ def _apply(taken: _Taken, base: Directory | None, upper: str, path: str) -> Dire
                 result.files.pop(entry.name, None)
                 result.dirs[entry.name] = _apply(taken, previous, entry.path, below)
                 continue
-            result.dirs.pop(entry.name, None)
+            was_there = result.dirs.pop(entry.name, None) is not None or entry.name in result.files
             if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
                 result.files[entry.name] = _take(taken, entry.path, below, found)
                 continue
             result.files.pop(entry.name, None)
             if not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0):
                 taken.dropped(below)
+            elif not was_there:
+                meta = FileMeta(stat.S_IFREG | stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+                result.files[f"{_QUOTED}{entry.name}"] = taken.staging.add_file(meta, b"")
     return result
 
 

@@ -50,17 +50,21 @@ def commit_root(
     reporter: Reporter,
     few: bool = False,
     labels: Labels | None = None,
+    ignore_devices: bool = True,
 ) -> CommittedRoot:
     """Commit a root whose overlay is unmounted; /etc goes to /usr/etc. Raises StoreError, ToolError.
 
     To `metadata` the package list and sizes are added and, if `bootable`, the kernel's version (ostree.linux).
-    `few`: the root differs little from what is stored. Without `labels` no file has one.
+    `few`: the root differs little from what is stored. Without `labels` no file has one. Devices, pipes and sockets
+    are left out with a warning, or are an error where they are not to be ignored.
     """
     dropped: list[str] = []
     with Staging(store, few=few) as staging, _labelling(staging, labels) as labelled:
         if labelled is not None:
             labelled.label_tree(assembled.base)
         root = apply_upper(staging, assembled.base, str(assembled.upper), dropped.append, labelled)
+        if dropped and not ignore_devices:
+            raise _special(dropped)
         _move_etc(root)
         written = tree.write(staging, root)
         found = {**metadata, **package_list([package.nevra for package in assembled.packages]), **_sizes(assembled)}
@@ -78,6 +82,15 @@ def commit_root(
 
 def _labelling(staging: Staging, labels: Labels | None) -> AbstractContextManager[Labelling | None]:
     return nullcontext() if labels is None else labelling(staging, labels)
+
+
+def _special(paths: Sequence[str]) -> ToolError:
+    others = f", and {len(paths) - 1} more are" if len(paths) > 1 else ""
+    return ToolError(
+        f"{paths[0]} is a device, a pipe or a socket, which OSTree can't hold{others}",
+        hint="remove it in the script that made it, or set ignore-devices: true",
+        detail="\n".join(paths) if others else None,
+    )
 
 
 def package_list(packages: Sequence[Nevra]) -> dict[str, Variant]:

@@ -212,3 +212,23 @@ class TestImportChoices:
         bench.compose()
         assert marked() == ["bin/own", "lib/signed"]  # a signature of what a script has changed is none
         bench.check()
+
+
+def test_devices_are_left_out_or_an_error(bench: Bench) -> None:
+    program = bench.top / "finalize.d/10-nodes"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nmknod usr/lib/null c 1 3\nmkfifo usr/lib/pipe\n")
+    program.chmod(0o755)
+    bench.treefile["ignore-devices"] = False
+    before = bench.state()
+    refused = bench.compose(status=1).stderr
+    assert "error: /usr/lib/null is a device, a pipe or a socket" in refused
+    assert "/usr/lib/pipe" in refused
+    assert bench.state() == before
+    bench.treefile["ignore-devices"] = True
+    said = bench.compose().stderr
+    assert [f"/usr/lib/{name} is a device, a pipe or a socket" in said for name in ("null", "pipe")] == [True, True]
+    assert not {"/usr/lib/null", "/usr/lib/pipe"} & bench.paths().keys()
+    program.write_text("#!/bin/sh\n")
+    bench.treefile["ignore-devices"] = False
+    bench.compose()

@@ -244,6 +244,26 @@ def test_special_files_are_left_out_and_named(bench: Bench, special: str, place:
     assert bench.dropped == [f"/{place}"]
 
 
+def test_a_whiteout_that_hides_nothing_is_content(bench: Bench) -> None:
+    bench.change("os.mkdir('usr/layer'); os.mkdir('usr/share/more'); Path('etc/conf').unlink()")
+    for place, mode in (("usr/layer/gone", 0o600), ("usr/share/more/gone", 0)):
+        os.mknod(bench.top / "upper" / place, stat.S_IFCHR | mode, 0)
+        os.chown(bench.top / "upper" / place, 3, 4)
+    bench.apply()
+    commit = bench.store.commit(bytes.fromhex((bench.store.path / "refs/heads/ours").read_text().strip()))
+    root = tree.load(bench.store, commit.tree, commit.meta)
+    assert "conf" not in root.dirs["etc"].files  # the control: one that hides something
+    assert not [name for name in root.dirs["etc"].files if name.startswith(".ostree")]
+    assert not bench.dropped
+    target = bench.top / "deployed"
+    argv = ["ostree", f"--repo={bench.store.path}", "checkout", "--process-passthrough-whiteouts", "ours", str(target)]
+    subprocess.run(argv, check=True)
+    for place, mode in (("usr/layer/gone", 0o600), ("usr/share/more/gone", 0)):
+        found = (target / place).lstat()
+        assert (found.st_mode, found.st_rdev) == (stat.S_IFCHR | mode, 0)
+        assert (found.st_uid, found.st_gid) == (3, 4)
+
+
 @pytest.mark.parametrize("script", [
     "os.mkdir(b'usr/\\xff')", "open(b'usr/\\xe9', 'w')", "os.symlink(b'\\xff', 'usr/link')",
     "for _ in range(600): os.mkdir('d'); os.chdir('d')",

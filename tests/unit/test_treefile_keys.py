@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from compose.keys import DERIVE_ONLY, DONE, LEGACY, WITHOUT_EFFECT
+from compose.keys import DERIVE_ONLY, LEGACY, WITHOUT_EFFECT
 from compose.layer import KNOWN
-from compose.load import LoadedTreefile, load, refuse_not_yet
+from compose.load import LoadedTreefile, load
 from compose.parts import kebab
-from compose.problems import NotSupportedYet
 from compose.treefile import Treefile
 from rpmtree.errors import ConfigError
 from rpmtree.root.spec import BootLocation, OptUsrLocal, VarPolicy
@@ -255,7 +254,6 @@ def test_refused_with_its_place(tmp_path: Path, good: str, bad: str, line: int, 
     error = refused(tmp_path, bad)
     assert error.place is not None
     assert (error.place.line, error.place.column) == (line, column)
-    assert not isinstance(error, NotSupportedYet)
 
 
 @pytest.mark.parametrize(
@@ -276,29 +274,9 @@ def test_where_files_may_be_added(tmp_path: Path, destination: str, allowed: boo
         assert (error.place.line, error.place.column) == (2, 7)  # type: ignore[union-attr]
 
 
-#: A value for which nothing is done yet.
-LATER = {
-    "ignore-devices": "false",
-
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("key", sorted(DONE))
-def test_what_comes_later_is_printed_and_not_composed(tmp_path: Path, key: str) -> None:
-    loaded = given(tmp_path, f"ref: a\n{key}: {LATER[key]}")
-    assert key in loaded.to_json()
-    with pytest.raises(NotSupportedYet) as caught:
-        refuse_not_yet(loaded)
-    assert caught.value.place is not None
-    assert caught.value.place.line == 2
-    done = DONE[key][-1]
-    refuse_not_yet(given(tmp_path, f"ref: a\n{key}: {json.dumps(done)}"))
-
-
 @pytest.mark.parametrize("key", sorted(DERIVE_ONLY))
 def test_keys_of_installed_systems_are_refused(tmp_path: Path, key: str) -> None:
     error = refused(tmp_path, f"ref: a\n{key}: [x]")
-    assert not isinstance(error, NotSupportedYet)
     assert error.place is not None
     assert error.place.line == 2
 
@@ -306,8 +284,7 @@ def test_keys_of_installed_systems_are_refused(tmp_path: Path, key: str) -> None
 def test_no_key_is_in_two_tables() -> None:
     assert not KNOWN & DERIVE_ONLY
     assert set(LEGACY.values()) <= KNOWN | {"bootstrap-packages"}
-    assert {*DONE, *WITHOUT_EFFECT} <= KNOWN
-    assert not DONE.keys() & WITHOUT_EFFECT.keys()
+    assert WITHOUT_EFFECT.keys() <= KNOWN
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
