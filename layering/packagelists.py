@@ -14,7 +14,7 @@ from pathlib import Path
 from layering import commits
 from layering.packagediff import Change
 from rpmtree.errors import StoreError
-from rpmtree.ostree.objects import Commit
+from rpmtree.ostree.detached import read_detached
 from rpmtree.ostree.refs import resolve
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.variant import Variant
@@ -23,6 +23,7 @@ from rpmtree.rpm.nevra import Nevra
 #: Where a commit may keep its rpm database: here, on Fedora, on what is newer.
 _HOMES = ("usr/share/rpm", "usr/lib/sysimage/rpm")
 _DATABASE = "rpmdb.sqlite"
+_ADVISORIES, _ADVISORY_ROWS = "rpmostree.advisories", "a(suuasa{sv})"
 KINDS = ("unknown", "security", "bugfix", "enhancement", "newpackage")
 SEVERITIES = ("none", "low", "moderate", "important", "critical")
 
@@ -84,10 +85,17 @@ def changelogs(
     }
 
 
-def notices(commit: Commit, names: AbstractSet[str], without: Collection[Notice] = ()) -> tuple[Notice, ...]:
-    """The advisories in a commit's metadata about packages (NEVRA) in `names`, those in `without` left out."""
-    rows = commit.metadata.get("rpmostree.advisories")
-    if rows is None or rows.signature != "a(suuasa{sv})":
+def notices(
+    repository: Repository, checksum: bytes, names: AbstractSet[str], without: Collection[Notice] = ()
+) -> tuple[Notice, ...]:
+    """The advisories in a commit's metadata, or beside it, about packages (NEVRA) in `names`.
+
+    Those in `without` are left out. Raises StoreError.
+    """
+    rows = repository.commit(checksum).metadata.get(_ADVISORIES)
+    if rows is None:
+        rows = read_detached(repository, checksum, _ADVISORIES, _ADVISORY_ROWS)
+    if rows is None or rows.signature != _ADVISORY_ROWS:
         return ()
     known = {notice.id for notice in without}
     found = (_notice(*row) for row in rows.value)

@@ -58,7 +58,7 @@ def _list(args: argparse.Namespace, app: App) -> None:
     for rev, checksum in found:
         builds = packages(repository, checksum)
         shown = [n for n in builds if not patterns or any(fnmatchcase(n.name, pattern) for pattern in patterns)]
-        told = notices(repository.commit(checksum), set(map(str, shown))) if args.advisories else ()
+        told = notices(repository, checksum, set(map(str, shown))) if args.advisories else ()
         document.append(
             {"rev": rev, "checksum": checksum.hex(), "packages": [str(n) for n in shown], "advisories": _notes(told)}
         )
@@ -104,7 +104,7 @@ def _diff(args: argparse.Namespace, app: App) -> None:
     told: tuple[Notice, ...] = ()
     if args.advisories:
         named = {str(change.new) for change in changes if change.new}
-        told = notices(repository.commit(new), named)
+        told = notices(repository, new, named)
     if as_json:
         app.print_json({
             "ostree-commit-from": old.hex(),

@@ -10,7 +10,7 @@ from rpmtree.files import locked
 from rpmtree.ostree.library import make_durable, wrapped
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.signatures import detached
-from rpmtree.ostree.variant import Variant, serialise
+from rpmtree.ostree.variant import Variant, parse, serialise
 
 
 def alone(repo: Repository) -> AbstractContextManager[None]:
@@ -34,3 +34,16 @@ def add_detached(repo: Repository, checksum: bytes, values: Mapping[str, Variant
             merged.insert_value(key, GLib.Variant.new_from_bytes(GLib.VariantType.new(value.signature), data, False))
         repo.handle().write_commit_detached_metadata(checksum.hex(), merged.end(), None)
         make_durable(repo.path)
+
+
+def read_detached(repo: Repository, checksum: bytes, key: str, signature: str) -> Variant | None:
+    """A value of a commit's detached metadata; None if there is none of that key and type. Raises StoreError."""
+    from gi.repository import GLib
+
+    with wrapped(f"can't read what is beside the commit {checksum.hex()}"):
+        metadata = detached(repo.path, checksum.hex())
+    found = None if metadata is None else metadata.lookup_value(key, GLib.VariantType.new(signature))
+    # Nothing vouches for it: a server may have sent anything.
+    if found is None or not found.is_normal_form():
+        return None
+    return Variant(signature, parse(signature, bytes(found.get_data_as_bytes().get_data() or b""), big=True))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from rpmtree.errors import StoreError, UsageError
+from rpmtree.ostree.detached import add_detached
 from rpmtree.ostree.refs import read_ref, write_refs
+from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.sysroot import Sysroot, init_fs
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.database import write_database
@@ -78,6 +80,21 @@ def test_list(sysroot: Sysroot) -> None:
     assert "extra-1-1.noarch" in layer(sysroot.path, "db list").stdout
     told = layer(sysroot.path, "db list", "-a", "new", "bash", "--json").json[0]["advisories"]
     assert [(one["id"], one["cves"]) for one in told] == [("GRANITE-1", [{"name": "CVE-1", "url": "http://c"}])]
+
+
+def test_advisories_beside_a_commit(sysroot: Sysroot) -> None:
+    checksum = read_ref(sysroot.repo_path, "old")
+    assert checksum
+    row = ("GRANITE-0", 1, 4, ["bash-5-1.x86_64"], {})
+
+    def told(signature: str, rows: list[object]) -> list[str]:
+        values = {"rpmostree.advisories": Variant(signature, rows)}
+        add_detached(Repository(sysroot.repo_path), checksum, values)
+        return [one["id"] for one in layer(sysroot.path, "db list", "-a", "old", "--json").json[0]["advisories"]]
+
+    assert layer(sysroot.path, "db list", "-a", "old", "--json").json[0]["advisories"] == []
+    assert told("a(suuasa{sv})", [row]) == ["GRANITE-0"]
+    assert told("as", ["GRANITE-0"]) == []
 
 
 @pytest.mark.parametrize("words", [["missing"], ["old", "--repo=/nowhere"]])
