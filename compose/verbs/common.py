@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What verbs share: groups of options, their values, how an answer is shown."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from compose.options import TreeOptions
+from rpmtree.app import App, Parser
+from rpmtree.errors import UsageError
+
+#: What `add_subparsers` gives.
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+class Outcome(Protocol):
+    """What came of a verb."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The answer for people, and for scripts as far as rpm-ostree has such a line."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of `--json`."""
+
+
+def absolute(text: str) -> Path:
+    """A path of the command line; it is used where the working directory may be another."""
+    return Path(text).absolute()
+
+
+def add_install_options(group: argparse._ArgumentGroup) -> None:
+    """Those about packages and the compose before."""
+    group.add_argument("--unified-core", "--ex-unified-core", action="store_true", help="accepted; it is the only core")
+    group.add_argument("--cachedir", type=absolute, metavar="DIR", help="keep metadata, RPMs and packages between runs")
+    group.add_argument("--cache-only", action="store_true", help="no network: use what is in the cache")
+    group.add_argument("--force-nocache", action="store_true", help="compose even if nothing changed")
+    group.add_argument("--layer-repo", type=absolute, metavar="REPO", help="where ostree-layers are; else in --repo")
+    group.add_argument("--source-root", type=Path, metavar="DIR", help="take .repo files and keys from that root")
+    group.add_argument("--proxy", metavar="URL", help="proxy for downloads")
+    group.add_argument("--download-only", action="store_true", help="stop after download and import")
+    group.add_argument("--dry-run", action="store_true", help="print the packages and stop")
+    group.add_argument("--print-only", action="store_true", help="print the flattened treefile and stop")
+    group.add_argument("--disable-selinux", action="store_true", help="no labels, whatever the treefile says")
+    group.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE if something new was made")
+    group.add_argument("--previous-commit", metavar="REV", help="compare with this commit and not with the branch's")
+
+
+def add_commit_options(group: argparse._ArgumentGroup) -> None:
+    """Those about the commit."""
+    group.add_argument(
+        *("--add-metadata-string",), dest="metadata_strings", action="append", default=[], metavar="KEY=VALUE",
+        help="metadata value",
+    )  # fmt: skip
+    group.add_argument(
+        *("--add-metadata-from-json",), dest="metadata_json", type=Path, metavar="FILE",
+        help="metadata from a JSON object",
+    )  # fmt: skip
+    group.add_argument("--write-commitid-to", type=Path, metavar="FILE", help="write the checksum, leave the branch")
+    group.add_argument("--write-composejson-to", type=Path, metavar="FILE", help="write figures of the compose")
+    parents = group.add_mutually_exclusive_group()
+    parents.add_argument("--no-parent", action="store_true", help="a commit without a parent")
+    parents.add_argument("--parent", metavar="REV", help="this parent and not the branch's commit")
+
+
+def add_lockfile_options(group: argparse._ArgumentGroup) -> None:
+    """Those about lockfiles."""
+    group.add_argument(
+        *("--ex-write-lockfile-to",), dest="write_lockfile_to", type=Path, metavar="FILE",
+        help="write the versions that were taken",
+    )  # fmt: skip
+    group.add_argument(
+        *("--ex-lockfile",), dest="lockfiles", type=Path, action="append", default=[], metavar="FILE",
+        help="versions to take",
+    )  # fmt: skip
+    group.add_argument(
+        *("--ex-lockfile-strict",), dest="lockfile_strict", action="store_true",
+        help="take nothing that is not in the lockfile",
+    )  # fmt: skip
+
+
+def tree_options(args: argparse.Namespace, app: App) -> TreeOptions:
+    """The options that a verb has, which are stored under the names of the fields; the others are as by default."""
+    given: dict[str, Any] = {}
+    for field in fields(TreeOptions):
+        if hasattr(args, field.name):
+            value = getattr(args, field.name)
+            given[field.name] = tuple(value) if isinstance(value, list) else value
+    return TreeOptions(
+        **given,
+        gpg_homedir=gpg_homedir(app).absolute(),
+        source_date_epoch=epoch(app.environ.get("SOURCE_DATE_EPOCH")),
+    )
+
+
+def epoch(text: str | None) -> int | None:
+    """SOURCE_DATE_EPOCH as a number. Raises UsageError."""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise UsageError(f"SOURCE_DATE_EPOCH={text} is not a number of seconds")
+    return int(text)
+
+
+def gpg_homedir(app: App) -> Path:
+    """Where gpg looks for keys."""
+    return Path(app.environ.get("GNUPGHOME") or Path.home() / ".gnupg")
+
+
+def show(outcome: Outcome, app: App) -> None:
+    """Print the answer, as JSON where that was asked for."""
+    if app.json:
+        app.print_json(outcome.as_json())
+        return
+    for line in outcome.lines:
+        app.print(line)
