@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the command line asks of `compose tree`, as a value."""
+"""What the command line asks of the verbs that compose, as a value."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class TreeOptions:
-    """The options of `compose tree`; names and meaning are rpm-ostree's."""
+    """The options of `compose tree`, of which other verbs have some; names and meaning are rpm-ostree's."""
 
     treefile: Path
-    repo: Path
+    repo: Path | None = None
     cachedir: Path | None = None
     source_root: Path | None = None
     #: The repository that has the treefile's layers; None: the one that is composed to.

@@ -32,9 +32,12 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(repo: Path, cachedir: Path | None) -> Iterator[Workspace]:
-    """Hold the workspace for this process alone. Raises BusyError, StoreError."""
-    directory = cachedir or repo / "tmp" / f"{_TEMPORARY}{secrets.token_hex(8)}"
+def open_workspace(scratch: Path, cachedir: Path | None) -> Iterator[Workspace]:
+    """Hold the workspace for this process alone: `cachedir`, or one below `scratch` that is gone afterwards.
+
+    Raises BusyError, StoreError.
+    """
+    directory = cachedir or scratch / f"{_TEMPORARY}{secrets.token_hex(8)}"
     try:
         directory.mkdir(parents=cachedir is not None, exist_ok=True)
     except OSError as error:
@@ -42,7 +45,7 @@ def open_workspace(repo: Path, cachedir: Path | None) -> Iterator[Workspace]:
     try:
         with locked(directory / "lock"):
             if cachedir is None:
-                _remove_stale(repo / "tmp")
+                _remove_stale(scratch)
             try:
                 workspace = _prepared(directory)
             except (FileExistsError, NotADirectoryError) as error:

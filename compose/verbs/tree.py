@@ -16,7 +16,6 @@ from compose.verbs.common import (
     tree_options,
 )
 from rpmtree.app import App
-from rpmtree.errors import UsageError
 from rpmtree.rpm.nevra import host_basearch
 
 
@@ -51,8 +50,6 @@ def _tree(args: argparse.Namespace, app: App) -> None:
     if args.print_only:
         app.print(loaded.to_text().rstrip("\n"))
         return
-    if args.repo is None:
-        raise UsageError("--repo is missing", hint="name the repository to commit to: --repo=DIR")
     from compose.tree import compose_tree
 
     show(compose_tree(tree_options(args, app), loaded, basearch, app.reporter), app)
