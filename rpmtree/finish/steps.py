@@ -22,6 +22,7 @@ from rpmtree.finish import (
     boot_links,
     check_accounts,
     default_target,
+    devices,
     finalize,
     initramfs,
     integration,
@@ -58,7 +59,8 @@ class Step:
     function: Callable[[Root, FinishSpec, Reporter], None]
 
 
-COMPOSE_STEPS: tuple[Step, ...] = (
+#: What a treefile asks for beside packages.
+TREEFILE_STEPS: tuple[Step, ...] = (
     Step("Checking the layout", layout.apply),
     Step("Placing the rpm database", rpmdb_home.apply),
     Step("Enabling units", units.apply),
@@ -69,6 +71,9 @@ COMPOSE_STEPS: tuple[Step, ...] = (
     Step("Removing files of the treefile", remove_files.apply),
     Step("Adding files of the treefile", add_files.apply),
     Step("Running postprocess scripts", postprocess.apply),
+)
+#: What makes any root one for OSTree.
+SYSTEM_STEPS: tuple[Step, ...] = (
     # Again: a script may have made /usr/etc, or have opened the rpm database.
     Step("Checking the layout after scripts", layout.apply),
     Step("Closing the rpm database", rpmdb_home.apply),
@@ -90,6 +95,9 @@ COMPOSE_STEPS: tuple[Step, ...] = (
     Step("Comparing accounts", check_accounts.apply),
     Step("Running finalize.d", finalize.apply),
 )
+COMPOSE_STEPS: tuple[Step, ...] = (*TREEFILE_STEPS, *SYSTEM_STEPS)
+#: For a root that was made elsewhere. It is read as a whole, which one that is assembled here needs not be.
+FOREIGN_STEPS: tuple[Step, ...] = (Step("Looking for devices", devices.apply),)
 
 #: For packages on a base that is finished: what they can have changed. Tests of what the base decided stay out.
 LAYER_STEPS: tuple[Step, ...] = (

@@ -141,6 +141,13 @@ PKGLIST = "rpmostree.rpmdb.pkglist"
 #: Bytes of the files of each package (`at`, in the order of the list), and of kernel and initramfs (`t`).
 PACKAGE_SIZES = "strata.package-sizes"
 BOOT_SIZE = "strata.boot-size"
+#: Before the name of a file that stands for the deletion of it, where layers of images are files of a tree themselves.
+WHITEOUT_PREFIX = ".ostree-wh."
+
+
+def is_whiteout(mode: int, device: int) -> bool:
+    """Whether that is what overlayfs has for a deletion: the character device 0:0."""
+    return stat.S_ISCHR(mode) and device == 0
 
 
 def commit(value: Commit) -> bytes:
