@@ -74,17 +74,17 @@ def parent_of(intent: Intent) -> bytes | None:
     return found
 
 
-def commit_metadata(intent: Intent, solution: Solution, inputhash: str) -> dict[str, Variant]:
-    """The commit's metadata but for what only the tree can tell."""
+def commit_metadata(intent: Intent, solution: Solution | None, inputhash: str | None) -> dict[str, Variant]:
+    """The commit's metadata but for what only the tree can tell; of a tree made elsewhere nobody knows from what."""
     treefile = intent.loaded.treefile
     arguments, command = list(treefile.initramfs_args), list(treefile.container_cmd or ())
     return {
-        **recorded(intent, solution, "inline"),
+        **(recorded(intent, solution, "inline") if solution else {}),
         **({"rpmostree.initramfs-args": Variant("as", arguments)} if arguments else {}),
         **({"ostree.container-cmd": Variant("as", command)} if command else {}),
         **intent.metadata,
         **({"version": Variant("s", intent.version)} if intent.version else {}),
-        "rpmostree.inputhash": Variant("s", inputhash),
+        **({"rpmostree.inputhash": Variant("s", inputhash)} if inputhash else {}),
     }
 
 
@@ -100,7 +100,7 @@ def recorded(intent: Intent, solution: Solution, where: str) -> dict[str, Varian
 
 def _key(options: TreeOptions, loaded: LoadedTreefile) -> GpgKey | None:
     """The key that the treefile names, which is looked for now and not when all is done. Raises ToolError."""
-    if loaded.treefile.gpg_key is None or options.dry_run or options.download_only:
+    if loaded.treefile.gpg_key is None or options.dry_run or options.download_only or options.download_only_rpms:
         return None
     return GpgKey(find_gpg_key(loaded.treefile.gpg_key, options.gpg_homedir), options.gpg_homedir)
 

@@ -19,7 +19,7 @@ from rpmtree.root.spec import LayerCommit
 class Layers:
     """Commits in `source`, in the order in which they are put on."""
 
-    source: Repository
+    source: Repository | None
     commits: tuple[LayerCommit, ...] = ()
 
     def contents(self) -> tuple[str, ...]:
@@ -27,17 +27,20 @@ class Layers:
 
         Raises StoreError.
         """
-        return tuple(
-            f"{'override ' if layer.override else ''}{_content(self.source, layer.checksum)}" for layer in self.commits
-        )
+        if self.source is None:
+            return ()
+        kinds = ("override " if layer.override else "" for layer in self.commits)
+        contents = (_content(self.source, layer.checksum) for layer in self.commits)
+        return tuple(f"{kind}{content}" for kind, content in zip(kinds, contents, strict=True))
 
     def fetch(self, store: Store) -> None:
         """Copy them to `store`. Raises StoreError."""
-        for layer in self.commits:
-            Repository(store.path).pull_commit(self.source.path, layer.checksum)
+        if self.source is not None:
+            for layer in self.commits:
+                Repository(store.path).pull_commit(self.source.path, layer.checksum)
 
 
-def find_layers(loaded: LoadedTreefile, options: TreeOptions, repo: Repository) -> Layers:
+def find_layers(loaded: LoadedTreefile, options: TreeOptions, repo: Repository | None) -> Layers:
     """The layers of a treefile, in --layer-repo if it is given, in `repo` if not. Raises ConfigError, StoreError."""
     treefile = loaded.treefile
     named = [(name, "ostree-layers") for name in treefile.ostree_layers]
@@ -45,6 +48,12 @@ def find_layers(loaded: LoadedTreefile, options: TreeOptions, repo: Repository) 
     source = repo if not named or options.layer_repo is None else Repository(options.layer_repo)
     commits = []
     for name, key in named:
+        if source is None:
+            raise ConfigError(
+                f"{name} is in no repository",
+                place=loaded.places.get(key),
+                hint="name the one that has it: --layer-repo",
+            )
         checksum = resolve(source.path, name)
         if checksum is None:
             hint = None if options.layer_repo else "--layer-repo=REPO names the repository that has the layers"

@@ -21,10 +21,13 @@ class TreeOptions:
     cache_only: bool = False
     force_nocache: bool = False
     download_only: bool = False
+    download_only_rpms: bool = False
     dry_run: bool = False
     disable_selinux: bool = False
     touch_if_changed: Path | None = None
     previous_commit: str | None = None
+    previous_inputhash: str | None = None
+    previous_version: str | None = None
     metadata_strings: tuple[str, ...] = ()
     metadata_json: Path | None = None
     write_commitid_to: Path | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compose.load import LoadedTreefile
@@ -48,8 +48,20 @@ class Previous:
     group: str = ""
 
 
-def read_previous(repo: Repository, treefile: Treefile, options: TreeOptions) -> Previous:
-    """Look up the commit to compare with. Raises StoreError if one that was named is not there."""
+def read_previous(repo: Repository | None, treefile: Treefile, options: TreeOptions) -> Previous:
+    """Look up the commit to compare with; options may say what its input hash or version is to be taken for.
+
+    Raises StoreError if a commit that was named is not there.
+    """
+    found = _read_previous(repo, treefile, options) if repo is not None else Previous()
+    return replace(
+        found,
+        inputhash=options.previous_inputhash or found.inputhash,
+        version=options.previous_version or found.version,
+    )
+
+
+def _read_previous(repo: Repository, treefile: Treefile, options: TreeOptions) -> Previous:
     rev = options.previous_commit or treefile.ref
     checksum = repo.resolve(rev) if rev else None
     if checksum is None:

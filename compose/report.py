@@ -23,7 +23,7 @@ class Outcome:
 
     lines: tuple[str, ...]
     packages: tuple[str, ...]
-    inputhash: str
+    inputhash: str | None
     commit: str | None = None
     ref: str | None = None
     version: str | None = None

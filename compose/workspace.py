@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpmtree.errors import BusyError, StoreError
+from rpmtree.errors import BusyError, StoreError, ToolError
 from rpmtree.files import locked, remove_tree
 from rpmtree.ostree import repo as ostree
 from rpmtree.ostree.prune_lock import shared_lock
@@ -29,6 +30,12 @@ class Workspace:
     metadata: Path
     store: Store
     work: Path
+
+
+def need_root() -> None:
+    """Raise ToolError unless this is root."""
+    if os.geteuid() != 0:
+        raise ToolError("composing needs root: owners, file capabilities and mounts", hint="run it with sudo")
 
 
 @contextmanager

@@ -7,11 +7,15 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from compose.options import TreeOptions
 from rpmtree.app import App, Parser
 from rpmtree.errors import UsageError
+from rpmtree.rpm.nevra import host_basearch
+
+if TYPE_CHECKING:
+    from compose.load import LoadedTreefile
 
 #: What `add_subparsers` gives.
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -33,21 +37,74 @@ def absolute(text: str) -> Path:
     return Path(text).absolute()
 
 
-def add_install_options(group: argparse._ArgumentGroup) -> None:
-    """Those about packages and the compose before."""
+def add_treefile(parser: Parser) -> None:
+    """The treefile, and what it may name."""
+    parser.add_argument("treefile", metavar="TREEFILE", type=Path)
+    add_allow_outside(parser)
+
+
+def add_allow_outside(parser: Parser) -> None:
+    """`--allow-outside`; see `load_treefile`."""
+    parser.add_argument(
+        *("--allow-outside",), type=Path, action="append", default=[], metavar="DIR",
+        help="the treefile may name files below DIR, too, and not only of its git checkout, else of its directory",
+    )  # fmt: skip
+
+
+def load_treefile(args: argparse.Namespace, app: App) -> LoadedTreefile | None:
+    """The treefile, of which all is supported; None where printing it was all that was asked for.
+
+    Raises ConfigError.
+    """
+    from compose.load import home_of, load
+
+    loaded = load(args.treefile, basearch=host_basearch(), within=[home_of(args.treefile), *args.allow_outside])
+    for notice in loaded.warnings:
+        app.reporter.warning(str(notice))
+    if getattr(args, "print_only", False):
+        app.print(loaded.to_text().rstrip("\n"))
+        return None
+    return loaded
+
+
+def add_source_options(group: argparse._ArgumentGroup) -> None:
+    """Where packages come from."""
     group.add_argument("--unified-core", "--ex-unified-core", action="store_true", help="accepted; it is the only core")
     group.add_argument("--cachedir", type=absolute, metavar="DIR", help="keep metadata, RPMs and packages between runs")
     group.add_argument("--cache-only", action="store_true", help="no network: use what is in the cache")
-    group.add_argument("--force-nocache", action="store_true", help="compose even if nothing changed")
     group.add_argument("--layer-repo", type=absolute, metavar="REPO", help="where ostree-layers are; else in --repo")
     group.add_argument("--source-root", type=Path, metavar="DIR", help="take .repo files and keys from that root")
     group.add_argument("--proxy", metavar="URL", help="proxy for downloads")
+
+
+def add_previous_options(group: argparse._ArgumentGroup) -> None:
+    """What is compared with the compose before."""
+    group.add_argument("--previous-commit", metavar="REV", help="compare with this commit and not with the branch's")
+    group.add_argument("--previous-version", metavar="VERSION", help="the automatic version is the one after this")
+
+
+def add_install_options(group: argparse._ArgumentGroup) -> None:
+    """Those about packages and the compose before."""
+    add_source_options(group)
+    group.add_argument("--force-nocache", action="store_true", help="compose even if nothing changed")
     group.add_argument("--download-only", action="store_true", help="stop after download and import")
+    group.add_argument("--download-only-rpms", action="store_true", help="stop after download, which --cachedir keeps")
     group.add_argument("--dry-run", action="store_true", help="print the packages and stop")
     group.add_argument("--print-only", action="store_true", help="print the flattened treefile and stop")
     group.add_argument("--disable-selinux", action="store_true", help="no labels, whatever the treefile says")
     group.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE if something new was made")
-    group.add_argument("--previous-commit", metavar="REV", help="compare with this commit and not with the branch's")
+    add_previous_options(group)
+    group.add_argument("--previous-inputhash", metavar="HASH", help="compare with this, where no commit is at hand")
+    group.add_argument("--workdir", type=Path, metavar="DIR", help="accepted, and ignored")
+    group.add_argument("--workdir-tmpfs", action="store_true", help=argparse.SUPPRESS)
+
+
+def check_install_options(args: argparse.Namespace, app: App) -> None:
+    """Say of options that they do nothing here; raise UsageError for those that can't be meant."""
+    if args.workdir is not None:
+        app.reporter.note("note: --workdir is ignored for --unified-core")
+    if args.download_only_rpms and args.cachedir is None:
+        raise UsageError("--download-only-rpms keeps nothing without a cache", hint="name one: --cachedir=DIR")
 
 
 def add_commit_options(group: argparse._ArgumentGroup) -> None:

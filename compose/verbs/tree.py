@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from compose.verbs.common import (
     Verbs,
@@ -12,6 +11,9 @@ from compose.verbs.common import (
     add_commit_options,
     add_install_options,
     add_lockfile_options,
+    add_treefile,
+    check_install_options,
+    load_treefile,
     show,
     tree_options,
 )
@@ -29,27 +31,18 @@ def add(verbs: Verbs) -> None:
         "7 a program; 8 repository; 9 file conflict; 75 locked; 1 other.",
     )
     tree.set_defaults(action=_tree)
-    tree.add_argument("treefile", metavar="TREEFILE", type=Path)
+    add_treefile(tree)
     tree.add_argument("-r", "--repo", type=absolute, help="repository to commit to")
-    tree.add_argument(
-        *("--allow-outside",), type=Path, action="append", default=[], metavar="DIR",
-        help="the treefile may name files below DIR, too, and not only of its git checkout, else of its directory",
-    )  # fmt: skip
     add_install_options(tree.add_argument_group("installing"))
     add_commit_options(tree.add_argument_group("committing"))
     add_lockfile_options(tree.add_argument_group("lockfiles"))
 
 
 def _tree(args: argparse.Namespace, app: App) -> None:
-    from compose.load import home_of, load
-
-    basearch = host_basearch()
-    loaded = load(args.treefile, basearch=basearch, within=[home_of(args.treefile), *args.allow_outside])
-    for notice in loaded.warnings:
-        app.reporter.warning(str(notice))
-    if args.print_only:
-        app.print(loaded.to_text().rstrip("\n"))
+    loaded = load_treefile(args, app)
+    if loaded is None:
         return
+    check_install_options(args, app)
     from compose.tree import compose_tree
 
-    show(compose_tree(tree_options(args, app), loaded, basearch, app.reporter), app)
+    show(compose_tree(tree_options(args, app), loaded, host_basearch(), app.reporter), app)
