@@ -13,7 +13,7 @@ from compose.intent import version_of
 from compose.layers import find_layers
 from compose.load import LoadedTreefile
 from compose.options import TreeOptions
-from compose.report import Outcome
+from compose.report import Outcome, touch
 from compose.workspace import need_root, open_workspace
 from rpmtree.collector import without_collector
 from rpmtree.errors import ToolError
@@ -64,8 +64,7 @@ def install(
             if steps:
                 finish_root(root.tree, finish, steps, reporter)
             _copy(root, target, reporter)
-    if options.touch_if_changed is not None:
-        options.touch_if_changed.touch()
+    touch(options.touch_if_changed)
     return replace(gathered.outcome, lines=(f"Installed {len(gathered.packages)} packages in {target}",))
 
 

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from compose.lockfile import LockedPackage
 from compose.lockfile import to_text as lock_text
 from compose.options import TreeOptions
+from rpmtree.errors import STORAGE_ERRORS, ToolError
 from rpmtree.files import write_atomically
 from rpmtree.ostree.transfer import Figures
 from rpmtree.root.commit import CommittedRoot
@@ -54,18 +58,40 @@ def write_lockfile(options: TreeOptions, solution: Solution) -> None:
         for package in solution.packages
     ]
     repos = {found.id: datetime.fromtimestamp(found.timestamp, UTC) for found in solution.repos}
-    write_atomically(options.write_lockfile_to, lock_text(packages, generated=datetime.now(UTC), repos=repos))
+    _write(options.write_lockfile_to, lock_text(packages, generated=datetime.now(UTC), repos=repos))
 
 
 def write_documents(options: TreeOptions, outcome: Outcome, committed: CommittedRoot, figures: Figures) -> None:
     """Write what `--write-commitid-to`, `--touch-if-changed` and `--write-composejson-to` name."""
     if options.write_commitid_to is not None:
-        write_atomically(options.write_commitid_to, committed.checksum.hex())
+        _write(options.write_commitid_to, committed.checksum.hex())
     if options.write_composejson_to is not None:
         document = _composejson(outcome, committed, figures)
-        write_atomically(options.write_composejson_to, json.dumps(document, indent=2) + "\n")
-    if options.touch_if_changed is not None:
-        options.touch_if_changed.touch()
+        _write(options.write_composejson_to, json.dumps(document, indent=2) + "\n")
+    touch(options.touch_if_changed)
+
+
+def touch(path: Path | None) -> None:
+    """Touch what `--touch-if-changed` names, if anything. Raises ToolError."""
+    if path is not None:
+        with _naming(path):
+            path.touch()
+
+
+def _write(path: Path, text: str) -> None:
+    with _naming(path):
+        write_atomically(path, text)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file that the user wants written, and which can't be."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in STORAGE_ERRORS:
+            raise
+        raise ToolError(f"can't write {path}: {error.strerror}") from error
 
 
 def _composejson(outcome: Outcome, committed: CommittedRoot, figures: Figures) -> dict[str, Any]:
