@@ -22,6 +22,7 @@ from compose.options import TreeOptions
 from compose.report import Outcome
 from compose.tree import labels_of
 from compose.workspace import Workspace, need_root, open_workspace
+from rpmtree import mounts
 from rpmtree.collector import without_collector
 from rpmtree.errors import ToolError, UsageError
 from rpmtree.files import Root, remove_tree
@@ -105,9 +106,12 @@ def _postprocess(
     reporter: Reporter,
 ) -> Prepared:
     need_root()
-    if rootfs.samefile("/"):
-        raise UsageError("/ is this machine itself", hint="name the directory of a root that is to be an image")
     with _opened(rootfs) as root:
+        # Steps remove what has no place in an image, and that must not be somebody else's.
+        if rootfs.samefile("/"):
+            raise UsageError("/ is this machine itself", hint="name the directory of a root that is to be an image")
+        if mounted := mounts.below(rootfs):
+            raise ToolError(f"something is mounted at {mounted[0]}", hint="unmount it, then run this again")
         if _is_ready(root):
             return Prepared(str(rootfs), changed=False)
         check_host()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,16 @@ def enter_private_namespace() -> None:
         )
     _left.append(left)
     _mount("none", "/", None, _MS_REC | _MS_SLAVE, None)
+
+
+def below(directory: Path) -> list[Path]:
+    """Where something is mounted inside of a directory, links in its path resolved; sorted."""
+    top = directory.resolve()
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    # Its fifth field, in which blanks and the like are octal (proc(5)).
+    points = (re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), line.split()[4]) for line in lines)
+    found = {Path(os.fsdecode(point)) for point in points}
+    return sorted(point for point in found if top in point.parents)
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What OSTree can't hold, in a tree that somebody else has made: no sandboxed script can make a device."""
+"""A root that was made elsewhere, as the other steps expect one: assembled here, it could not be otherwise."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ _SCRATCH = ("dev/", "proc/", "run/", "sys/", "tmp/")
 
 
 def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
-    """Make files of deletions in layered images, named as OSTree names them; remove devices, pipes and sockets."""
+    """Take out what OSTree can't hold, and have a /tmp for programs: an earlier attempt may have made a link of it.
+
+    Devices, pipes and sockets go; those that stand for deletions in layered images become files with OSTree's names.
+    """
     removed = []
-    for path in list(root.walk()):
+    for path in root.walk():
         found = root.lstat(path)
         if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode):
             continue
@@ -32,3 +35,6 @@ def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
             removed.append(path)
     if removed:
         reporter.warning(f"devices, pipes and sockets are not part of the image: {some_of(removed)}")
+    if root.is_symlink("tmp"):
+        root.unlink("tmp")
+        root.mkdir("tmp", 0o1777)

@@ -22,8 +22,8 @@ from rpmtree.finish import (
     boot_links,
     check_accounts,
     default_target,
-    devices,
     finalize,
+    foreign,
     initramfs,
     integration,
     kernel,
@@ -97,7 +97,7 @@ SYSTEM_STEPS: tuple[Step, ...] = (
 )
 COMPOSE_STEPS: tuple[Step, ...] = (*TREEFILE_STEPS, *SYSTEM_STEPS)
 #: For a root that was made elsewhere. It is read as a whole, which one that is assembled here needs not be.
-FOREIGN_STEPS: tuple[Step, ...] = (Step("Looking for devices", devices.apply),)
+FOREIGN_STEPS: tuple[Step, ...] = (Step("Taking in a root from elsewhere", foreign.apply),)
 
 #: For packages on a base that is finished: what they can have changed. Tests of what the base decided stay out.
 LAYER_STEPS: tuple[Step, ...] = (
