@@ -7,7 +7,7 @@ Reads the .repo files and the files that the treefile names; touches nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,10 +84,15 @@ def _accounts_text(repo: Repository, checksum: bytes, name: str) -> str:
     return "".join(data.decode("utf-8", "surrogateescape") for data in found if data)
 
 
-def repositories(loaded: LoadedTreefile, options: TreeOptions, basearch: str, reporter: Reporter) -> tuple[Repo, ...]:
-    """The repositories that the treefile names, or, in --source-root, all enabled ones. Raises ConfigError."""
+def repositories(
+    loaded: LoadedTreefile, options: TreeOptions, basearch: str, reporter: Reporter, *, more: Sequence[str] = ()
+) -> tuple[Repo, ...]:
+    """The repositories that the treefile names, and `more`; or, in --source-root, all enabled ones.
+
+    Raises ConfigError.
+    """
     treefile = loaded.treefile
-    wanted = [*treefile.repos, *(route.repo for route in treefile.repo_packages)]
+    wanted = [*treefile.repos, *(route.repo for route in treefile.repo_packages), *more]
     if options.lockfiles:
         wanted += treefile.lockfile_repos
     # The named treefile's own directory goes before those of what it includes.

@@ -206,13 +206,7 @@ class Bench:
         cwd: Path | None = None,
     ) -> Done:
         """Run `compose tree`, through another program if one is given, and see that it ends with `status`."""
-        environ = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"} | dict(env or {})
-        argv = [*through, *self.argv(*options, cached=cached)]
-        ended = subprocess.run(argv, capture_output=True, text=True, env=environ, cwd=cwd, timeout=120, check=False)
-        done = Done(ended.returncode, ended.stdout, ended.stderr)
-        assert done.status == status, f"{argv} ended with {done.status}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
+        return _run([*through, *self.argv(*options, cached=cached)], status, env, cwd)
 
     def commit(self, ref: str = REF) -> str:
         """The branch's commit, in hex."""
@@ -248,6 +242,23 @@ class Bench:
         """Names in the commit's package list."""
         text = ostree(self.repo, "show", "--print-metadata-key=rpmostree.rpmdb.pkglist", rev)
         return re.findall(r"\('([^']*)', '", text)
+
+
+def run_verb(
+    bench: Bench, verb: str, *words: str | Path, status: int = 0, env: Mapping[str, str] | None = None
+) -> Done:
+    """Run another verb than `tree`, and see that it ends with `status`; the treefile is written."""
+    bench.argv()
+    return _run([str(COMPOSE), verb, *map(str, words)], status, env)
+
+
+def _run(argv: Sequence[str], status: int, env: Mapping[str, str] | None, cwd: Path | None = None) -> Done:
+    environ = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"} | dict(env or {})
+    ended = subprocess.run(argv, capture_output=True, text=True, env=environ, cwd=cwd, timeout=120, check=False)
+    done = Done(ended.returncode, ended.stdout, ended.stderr)
+    assert done.status == status, f"{argv} ended with {done.status}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
 
 
 def ostree(repo: Path, verb: str, *arguments: str) -> str:
