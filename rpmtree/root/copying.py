@@ -55,8 +55,8 @@ def copy_tree(
     Raises StoreError; ToolError for a file system that is mounted inside.
     """
     try:
-        copying = _Copying(dropped, together, os.lstat(source).st_dev)
-        _copy_directory(copying, str(source), str(target), "")
+        top = os.path.realpath(source)
+        _copy_directory(_Copying(dropped, together, os.stat(top).st_dev), top, str(target), "")
     except OSError as error:
         where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
         raise StoreError(f"can't copy {source} to {target}:{where} {error.strerror}") from error

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,9 @@ def test_three_steps_make_the_tree_of_one(bench: Bench) -> None:
     assert run_verb(bench, "postprocess", root, bench.treefile_path).stdout == f"{root} is ready\n"
     again = run_verb(bench, "postprocess", "--json", root, bench.treefile_path)
     assert json.loads(again.stdout) == {"rootfs": str(root), "changed": False}
-    assert commit(bench, root) == f"{REF} => {bench.commit()}\n"
+    link = bench.top / "link"
+    link.symlink_to(root)
+    assert commit(bench, link) == f"{REF} => {bench.commit()}\n"
     assert content(bench) == expected
     assert bench.packages() == ["filesystem", "greeter", "kernel", "libstone", "setup", "shale-release", "shell"]
     bench.check()
@@ -200,6 +203,16 @@ def test_files_of_one_content_are_files_of_their_own(bench: Bench) -> None:
     assert (install_again / "rootfs/usr/share/one").read_text() == "same\n"
 
 
+def test_a_root_on_another_file_system_is_the_same(bench: Bench) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == bench.top.stat().st_dev:
+        pytest.skip("there is no second file system")
+    root = install(bench)
+    with tempfile.TemporaryDirectory(dir=elsewhere) as top:
+        run_verb(bench, "install", f"--cachedir={bench.cachedir}", bench.treefile_path, f"{top}/dest")
+        assert entries(Path(top, "dest/rootfs")) == entries(root)
+
+
 def test_a_whole_root_is_what_a_commit_deploys(bench: Bench) -> None:
     bench.compose()
     ostree(bench.repo, "checkout", REF, str(bench.top / "checkout"))
@@ -224,6 +237,8 @@ def test_a_lock_is_taken_without_a_repository(bench: Bench) -> None:
     assert json.loads(later.read_text())["packages"] == locked
     run_verb(bench, "lock", f"--output={later}", bench.treefile_path)
     assert json.loads(later.read_text())["packages"]["greeter"]["evra"] == "1:9-1.noarch"
+    bench.treefile["packages"] = ["libstone"]
+    assert "Locked 4 packages" in run_verb(bench, "lock", f"--lockfile={lock}", "-o", later, bench.treefile_path).stdout
     bench.treefile["packages"] = ["greeter", "kernel", "manual"]
     strict = ("--lockfile-strict", f"--lockfile={lock}", f"--output={later}", bench.treefile_path)
     assert "manual" in run_verb(bench, "lock", *strict, status=4).stderr
