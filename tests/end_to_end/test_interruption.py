@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.shale import REF, Bench, greeter, ostree
+from rpmtree.files import remove_tree
+from tests.end_to_end.shale import COMPOSE, REF, Bench, greeter, ostree, run_verb
 from tests.support.policies import policy
 from tests.support.rpms import rpm
 
@@ -20,10 +22,17 @@ from tests.support.rpms import rpm
 _SLEEPER = rpm("sleeper", requires=["shell"], post="echo >/etc/sleeping; sleep 61")
 
 
-def stop(bench: Bench, step: str, signum: int, delay: float = 0.0, cached: bool = True) -> tuple[int, str]:
-    """Start a compose and send it the signal `delay` after it has announced the step; gives its status and stderr."""
+def stop(
+    bench: Bench, step: str, signum: int, delay: float = 0.0, cached: bool = True, verb: Sequence[str | Path] = ()
+) -> tuple[int, str]:
+    """Start a compose and send it the signal `delay` after it has announced the step; gives its status and stderr.
+
+    `verb` is another one than `tree`, with its arguments.
+    """
     read, write = os.pipe()
     argv = bench.argv("--force-nocache", f"--progress-fd={write}", cached=cached)
+    if verb:
+        argv = [str(COMPOSE), *map(str, verb), f"--progress-fd={write}"]
     with subprocess.Popen(argv, pass_fds=(write,), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         os.close(write)
         with os.fdopen(read) as events:
@@ -155,6 +164,21 @@ def test_stopped_while_files_are_labelled(bench: Bench) -> None:
     bench.compose()
     bench.check()
     assert "usr_t" in ostree(bench.repo, "ls", "-X", REF, "/usr/share/many/3999")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_a_plain_root_is_whole_or_not_there(bench: Bench, signum: signal.Signals) -> None:
+    dest = bench.top / "dest"
+    verb = ("install", bench.treefile_path, dest)
+    stop(bench, "Running scripts", signum, verb=verb)
+    none_left(str(bench.top))
+    assert not (dest / "rootfs").exists()
+    stop(bench, "Copying", signum, verb=verb)
+    stopped = len(list(dest.glob("rootfs/**/*")))
+    remove_tree(dest / "rootfs")
+    run_verb(bench, *verb)
+    assert stopped in (0, len(list(dest.glob("rootfs/**/*"))))
+    assert [path.name for path in dest.iterdir()] == ["rootfs"]
 
 
 def test_killed_without_a_cachedir_the_next_run_clears_up(bench: Bench) -> None:
