@@ -52,11 +52,13 @@ def holding(directory: Path, command: str, wait: float | None, also: Callable[[]
         us = Holder(os.getpid(), command, int(time.time()))
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{json.dumps(asdict(us))}\n".encode(), 0)
-        # The child that libostree has to sync holds the lock's file, too, for a moment after its parent has ended.
+        # libostree closes its own, so that this child holds it for a moment after its parent has ended.
         _poll(also, None if deadline is None else max(deadline, time.monotonic() + _GRACE), lambda: _busy(None))
         yield us
         os.ftruncate(fd, 0)
     finally:
+        # Not by closing it alone: the child that libostree has to sync may still have it open, and hold it.
+        fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 
