@@ -22,6 +22,7 @@ from rpmtree.finish.steps import Step, finish_root
 from rpmtree.ostree.repo import Repository
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import AssembledRoot, assemble_root
+from rpmtree.root.changes import warn_of_dropped
 from rpmtree.root.copying import copy_assembled
 from rpmtree.root.sandbox import check_host
 
@@ -79,5 +80,4 @@ def _copy(root: AssembledRoot, target: Path, reporter: Reporter) -> None:
         unfinished.rename(target)
     finally:
         remove_tree(unfinished)
-    for path in dropped:
-        reporter.warning(f"{path} is a device, a pipe or a socket, and not part of the image")
+    warn_of_dropped(dropped, reporter)

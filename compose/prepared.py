@@ -32,6 +32,7 @@ from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.tree import Directory
 from rpmtree.progress import Reporter, step
 from rpmtree.root.assemble import AssembledRoot
+from rpmtree.root.changes import warn_of_dropped
 from rpmtree.root.commit import CommittedRoot, commit_root
 from rpmtree.root.copying import copy_tree
 from rpmtree.root.installed import copy_database, read_packages
@@ -130,8 +131,7 @@ def _commit(
     dropped: list[str] = []
     with step(reporter, "Copying"):
         copy_tree(rootfs, copy, dropped.append)
-    for path in dropped:
-        reporter.warning(f"{path} is a device, a pipe or a socket, and not part of the image")
+    warn_of_dropped(dropped, reporter)
     with Root(copy) as root:
         root.rename("usr/etc", "etc")  # the commit moves it back
         labels = labels_of(intent, root)

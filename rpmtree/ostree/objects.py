@@ -141,7 +141,8 @@ PKGLIST = "rpmostree.rpmdb.pkglist"
 #: Bytes of the files of each package (`at`, in the order of the list), and of kernel and initramfs (`t`).
 PACKAGE_SIZES = "strata.package-sizes"
 BOOT_SIZE = "strata.boot-size"
-#: Before the name of a file that stands for the deletion of it, where layers of images are files of a tree themselves.
+#: Before the name of a file that stands for the deletion of it, where layers of images are files of a tree themselves
+#: (ostree's process_passthrough_whiteouts).
 WHITEOUT_PREFIX = ".ostree-wh."
 
 

@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from rpmtree.errors import StoreError
@@ -137,11 +138,8 @@ class Staging:
 
     def add_copy(self, meta: FileMeta, source: str) -> bytes:
         """Stage a regular file with the content of another one, whose blocks it shares where the file system can."""
-        digest = hashlib.sha256(objects.file_header(meta))
         with open(source, "rb", buffering=0) as file:
-            while data := file.read(_CHUNK):
-                digest.update(data)
-            checksum = digest.digest()
+            checksum = _checksum(meta, file)
             if not self.store.has(Kind.FILE, checksum):
                 self._create_file(_name(Kind.FILE, checksum), (), meta, copied=file.fileno())
         return checksum
@@ -151,11 +149,8 @@ class Staging:
 
         It gets a second name rather than a copy; its owner, mode and xattrs must be those of `meta`.
         """
-        digest = hashlib.sha256(objects.file_header(meta))
         with open(source, "rb", buffering=0) as file:
-            while data := file.read(_CHUNK):
-                digest.update(data)
-        checksum = digest.digest()
+            checksum = _checksum(meta, file)
         if not self.store.has(Kind.FILE, checksum):
             path = self._place(_name(Kind.FILE, checksum))
             try:
@@ -254,6 +249,13 @@ class Staging:
             raise _store_error(self.store.path, error) from error
         finally:
             os.close(fd)
+
+
+def _checksum(meta: FileMeta, file: FileIO) -> bytes:
+    digest = hashlib.sha256(objects.file_header(meta))
+    while data := file.read(_CHUNK):
+        digest.update(data)
+    return digest.digest()
 
 
 def _write_all(fd: int, data: bytes) -> None:

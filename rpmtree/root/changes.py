@@ -5,22 +5,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects
-from rpmtree.ostree.objects import FileMeta, Xattrs
+from rpmtree.ostree.objects import WHITEOUT_PREFIX, FileMeta, Xattrs, is_whiteout
 from rpmtree.ostree.relabel import ATTRIBUTE, labelled
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.paths import MAX_DEPTH
+from rpmtree.progress import Reporter
 from rpmtree.root.labels import Labelling
 
 _OVERLAY = "trusted.overlay."
-#: Before the name of a whiteout that is content (ostree's process_passthrough_whiteouts).
-_QUOTED = ".ostree-wh."
 #: What a commit may hold, after rpm-ostree's filter; user.ima is stored under its effective name.
 _KEPT_XATTRS = {"security.capability": b"security.capability", "user.pax.flags": b"user.pax.flags",
                 "user.ima": b"security.ima"}  # fmt: skip
@@ -46,6 +45,12 @@ def apply_upper(
         return _apply(_Taken(staging, dropped, labelling), base, upper, "")
     except OSError as error:
         raise StoreError(f"can't read the changed tree at {upper}: {error.strerror or error}") from error
+
+
+def warn_of_dropped(paths: Iterable[str], reporter: Reporter) -> None:
+    """Say what an image, or a copy of one, does without."""
+    for path in paths:
+        reporter.warning(f"{path} is a device, a pipe or a socket, and not part of the image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,11 @@ def _apply(taken: _Taken, base: Directory | None, upper: str, path: str) -> Dire
                 result.files[entry.name] = _take(taken, entry.path, below, found)
                 continue
             result.files.pop(entry.name, None)
-            if not (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0):
+            if not is_whiteout(found.st_mode, found.st_rdev):
                 taken.dropped(below)
             elif not was_there:
                 meta = FileMeta(stat.S_IFREG | stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
-                result.files[f"{_QUOTED}{entry.name}"] = taken.staging.add_file(meta, b"")
+                result.files[f"{WHITEOUT_PREFIX}{entry.name}"] = taken.staging.add_file(meta, b"")
     return result
 
 

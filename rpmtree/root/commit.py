@@ -16,7 +16,7 @@ from rpmtree.ostree.tree import Directory, Written
 from rpmtree.ostree.variant import Variant
 from rpmtree.progress import Reporter
 from rpmtree.root.assemble import AssembledRoot
-from rpmtree.root.changes import apply_upper
+from rpmtree.root.changes import apply_upper, warn_of_dropped
 from rpmtree.root.labels import Labelling, Labels, labelling
 from rpmtree.rpm.nevra import Nevra
 
@@ -75,8 +75,7 @@ def commit_root(
         staging.publish()
         if labelled is not None:
             labelled.keep_notes()
-    for path in dropped:
-        reporter.warning(f"{path} is a device, a pipe or a socket, and not part of the image")
+    warn_of_dropped(dropped, reporter)
     return CommittedRoot(checksum, commit, root, written)
 
 
