@@ -41,11 +41,16 @@ def holds(condition: str, variables: Mapping[str, Value]) -> bool:
     return _OPERATORS[sign](found, value)
 
 
+def number_in(text: str) -> int | None:
+    """The number that a text of up to 20 digits is; None where it is something else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
+
+
 def _value(text: str, condition: str) -> Value:
     if text in ("true", "false"):
         return text == "true"
-    if text.isascii() and text.isdigit() and len(text) <= 20:
-        return int(text)
+    if (number := number_in(text)) is not None:
+        return number
     if len(text) >= 2 and text[0] == text[-1] == '"' and '"' not in text[1:-1]:
         return text[1:-1]
     raise ValueError(f"invalid condition: {condition!r}: expected true, false, digits or a text in double quotes")

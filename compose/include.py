@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from compose.conditions import holds
+from compose.conditions import holds, number_in
 from compose.layer import Layer, Surroundings, layer_of, read_layer
 from compose.nodes import below
 from compose.problems import Problem, refuse
@@ -134,7 +134,8 @@ class _Reader:
 
 def _number_or_text(releasever: str) -> Value:
     """Releases that are numbers have an order in conditions."""
-    return int(releasever) if releasever.isascii() and releasever.isdigit() and len(releasever) <= 20 else releasever
+    number = number_in(releasever)
+    return releasever if number is None else number
 
 
 def _paths(layer: Layer, names: Sequence[str], *steps: str | int) -> Iterator[tuple[str, Place]]:

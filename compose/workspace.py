@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rpmtree.errors import BusyError, StoreError, ToolError
-from rpmtree.files import locked, remove_tree
+from rpmtree.files import locked, random_name, remove_tree
 from rpmtree.ostree import repo as ostree
 from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.store import Store, remove_stale_staging
@@ -44,7 +43,7 @@ def open_workspace(scratch: Path, cachedir: Path | None) -> Iterator[Workspace]:
 
     Raises BusyError, StoreError.
     """
-    directory = cachedir or scratch / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    directory = cachedir or scratch / f"{_TEMPORARY}{random_name()}"
     try:
         directory.mkdir(parents=cachedir is not None, exist_ok=True)
     except OSError as error:

@@ -124,16 +124,18 @@ def add_commit_options(group: argparse._ArgumentGroup) -> None:
     parents.add_argument("--parent", metavar="REV", help="this parent and not the branch's commit")
 
 
+def add_lockfile(group: argparse._ArgumentGroup, name: str = "--lockfile", text: str = "versions to take") -> None:
+    """One lockfile or several."""
+    group.add_argument(name, dest="lockfiles", type=Path, action="append", default=[], metavar="FILE", help=text)
+
+
 def add_lockfile_options(group: argparse._ArgumentGroup) -> None:
     """Those about lockfiles."""
     group.add_argument(
         *("--ex-write-lockfile-to",), dest="write_lockfile_to", type=Path, metavar="FILE",
         help="write the versions that were taken",
     )  # fmt: skip
-    group.add_argument(
-        *("--ex-lockfile",), dest="lockfiles", type=Path, action="append", default=[], metavar="FILE",
-        help="versions to take",
-    )  # fmt: skip
+    add_lockfile(group, "--ex-lockfile")
     group.add_argument(
         *("--ex-lockfile-strict",), dest="lockfile_strict", action="store_true",
         help="take nothing that is not in the lockfile",

@@ -6,7 +6,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from compose.verbs.common import Verbs, add_source_options, add_treefile, load_treefile, show, tree_options
+from compose.verbs.common import (
+    Verbs,
+    add_lockfile,
+    add_source_options,
+    add_treefile,
+    load_treefile,
+    show,
+    tree_options,
+)
 from rpmtree.app import App
 from rpmtree.rpm.nevra import host_basearch
 
@@ -26,10 +34,7 @@ def add(verbs: Verbs) -> None:
     )
     group = lock.add_argument_group("solving")
     add_source_options(group)
-    group.add_argument(
-        *("--lockfile",), dest="lockfiles", type=Path, action="append", default=[], metavar="FILE",
-        help="versions to take, of packages that are to stay as they are",
-    )  # fmt: skip
+    add_lockfile(group, text="versions to take, of packages that are to stay as they are")
     group.add_argument("--lockfile-strict", action="store_true", help="take nothing that is not in the lockfile")
 
 

@@ -12,6 +12,7 @@ from compose.verbs.common import (
     add_allow_outside,
     add_commit_options,
     add_install_options,
+    add_lockfile,
     add_lockfile_options,
     add_previous_options,
     add_source_options,
@@ -130,10 +131,7 @@ def _add_rootfs(verbs: Verbs) -> None:
     group.add_argument(
         *("--source-root-rw",), dest="source_root", type=Path, metavar="DIR", help="the same; nothing is changed in it"
     )
-    group.add_argument(
-        *("--lockfile",), dest="lockfiles", type=Path, action="append", default=[], metavar="FILE",
-        help="versions to take",
-    )  # fmt: skip
+    add_lockfile(group)
 
 
 def _rootfs(args: argparse.Namespace, app: App) -> None:
