@@ -67,10 +67,39 @@ def load_treefile(args: argparse.Namespace, app: App) -> LoadedTreefile | None:
     return loaded
 
 
+def add_repo(parser: argparse._ActionsContainer, text: str = "repository with the branch to compare with") -> None:
+    """`--repo`; `text` says what it is for."""
+    parser.add_argument("-r", "--repo", type=absolute, help=text)
+
+
+def add_unified_core(parser: argparse._ActionsContainer) -> None:
+    """`--unified-core`, which is always so."""
+    parser.add_argument(
+        "--unified-core", "--ex-unified-core", action="store_true", help="accepted; it is the only core"
+    )
+
+
+def add_cachedir(
+    parser: argparse._ActionsContainer, text: str = "keep metadata, RPMs and packages between runs"
+) -> None:
+    """`--cachedir`; `text` says what it is for."""
+    parser.add_argument("--cachedir", type=absolute, metavar="DIR", help=text)
+
+
+def add_disable_selinux(parser: argparse._ActionsContainer) -> None:
+    """`--disable-selinux`."""
+    parser.add_argument("--disable-selinux", action="store_true", help="no labels, whatever the treefile says")
+
+
+def add_touch(parser: argparse._ActionsContainer) -> None:
+    """`--touch-if-changed`."""
+    parser.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE if something new was made")
+
+
 def add_source_options(group: argparse._ArgumentGroup) -> None:
     """Where packages come from."""
-    group.add_argument("--unified-core", "--ex-unified-core", action="store_true", help="accepted; it is the only core")
-    group.add_argument("--cachedir", type=absolute, metavar="DIR", help="keep metadata, RPMs and packages between runs")
+    add_unified_core(group)
+    add_cachedir(group)
     group.add_argument("--cache-only", action="store_true", help="no network: use what is in the cache")
     group.add_argument("--layer-repo", type=absolute, metavar="REPO", help="where ostree-layers are; else in --repo")
     group.add_argument("--source-root", type=Path, metavar="DIR", help="take .repo files and keys from that root")
@@ -91,8 +120,8 @@ def add_install_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--download-only-rpms", action="store_true", help="stop after download, which --cachedir keeps")
     group.add_argument("--dry-run", action="store_true", help="print the packages and stop")
     group.add_argument("--print-only", action="store_true", help="print the flattened treefile and stop")
-    group.add_argument("--disable-selinux", action="store_true", help="no labels, whatever the treefile says")
-    group.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE if something new was made")
+    add_disable_selinux(group)
+    add_touch(group)
     add_previous_options(group)
     group.add_argument("--previous-inputhash", metavar="HASH", help="compare with this, where no commit is at hand")
     group.add_argument("--workdir", type=Path, metavar="DIR", help="accepted, and ignored")

@@ -6,7 +6,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from compose.verbs.common import Verbs, absolute, add_source_options, add_treefile, load_treefile, show, tree_options
+from compose.verbs.common import (
+    Verbs,
+    absolute,
+    add_repo,
+    add_source_options,
+    add_touch,
+    add_treefile,
+    load_treefile,
+    show,
+    tree_options,
+)
 from rpmtree.app import App
 from rpmtree.rpm.nevra import host_basearch
 
@@ -24,11 +34,11 @@ def add(verbs: Verbs) -> None:
     extensions.add_argument(
         *("--output-dir",), type=absolute, metavar="DIR", required=True, help="where the packages go"
     )
-    extensions.add_argument("-r", "--repo", type=absolute, help="repository that has the base")
+    add_repo(extensions, "repository that has the base")
     base = extensions.add_mutually_exclusive_group()
     base.add_argument("--base-rev", metavar="REV", help="the base is this commit; else that of the treefile's branch")
     base.add_argument("--rootfs", type=absolute, metavar="DIR", help="the base is the root in that directory")
-    extensions.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE if something is new")
+    add_touch(extensions)
     add_source_options(extensions.add_argument_group("solving"))
 
 

@@ -10,13 +10,18 @@ from compose.verbs.common import (
     Verbs,
     absolute,
     add_allow_outside,
+    add_cachedir,
     add_commit_options,
+    add_disable_selinux,
     add_install_options,
     add_lockfile,
     add_lockfile_options,
     add_previous_options,
+    add_repo,
     add_source_options,
+    add_touch,
     add_treefile,
+    add_unified_core,
     check_install_options,
     epoch,
     load_treefile,
@@ -44,7 +49,7 @@ def _add_install(verbs: Verbs) -> None:
     install.set_defaults(action=_install)
     add_treefile(install)
     install.add_argument("destdir", metavar="DESTDIR", type=absolute)
-    install.add_argument("-r", "--repo", type=absolute, help="repository with the branch to compare with")
+    add_repo(install)
     install.add_argument("--postprocess", action="store_true", help="do, too, what the treefile asks for beside them")
     add_install_options(install.add_argument_group("installing"))
     add_lockfile_options(install.add_argument_group("lockfiles"))
@@ -74,8 +79,8 @@ def _add_postprocess(verbs: Verbs) -> None:
     postprocess.add_argument("rootfs", metavar="ROOTFS", type=absolute)
     postprocess.add_argument("treefile", metavar="TREEFILE", type=Path, nargs="?")
     add_allow_outside(postprocess)
-    postprocess.add_argument("-r", "--repo", type=absolute, help="repository with the branch to compare with")
-    postprocess.add_argument("--unified-core", action="store_true", help="accepted; it is the only core")
+    add_repo(postprocess)
+    add_unified_core(postprocess)
     add_previous_options(postprocess.add_argument_group("the compose before"))
 
 
@@ -99,11 +104,11 @@ def _add_commit(verbs: Verbs) -> None:
     commit.set_defaults(action=_commit)
     add_treefile(commit)
     commit.add_argument("rootfs", metavar="ROOTFS", type=absolute)
-    commit.add_argument("-r", "--repo", type=absolute, help="repository to commit to")
-    commit.add_argument("--unified-core", action="store_true", help="accepted; it is the only core")
-    commit.add_argument("--cachedir", type=absolute, metavar="DIR", help="copy the root in that cache directory")
-    commit.add_argument("--disable-selinux", action="store_true", help="no labels, whatever the treefile says")
-    commit.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE when that is done")
+    add_repo(commit, "repository to commit to")
+    add_unified_core(commit)
+    add_cachedir(commit, "copy the root in that cache directory")
+    add_disable_selinux(commit)
+    add_touch(commit)
     add_previous_options(commit.add_argument_group("the compose before"))
     add_commit_options(commit.add_argument_group("committing"))
 

@@ -7,10 +7,10 @@ import argparse
 
 from compose.verbs.common import (
     Verbs,
-    absolute,
     add_commit_options,
     add_install_options,
     add_lockfile_options,
+    add_repo,
     add_treefile,
     check_install_options,
     load_treefile,
@@ -32,7 +32,7 @@ def add(verbs: Verbs) -> None:
     )
     tree.set_defaults(action=_tree)
     add_treefile(tree)
-    tree.add_argument("-r", "--repo", type=absolute, help="repository to commit to")
+    add_repo(tree, "repository to commit to")
     add_install_options(tree.add_argument_group("installing"))
     add_commit_options(tree.add_argument_group("committing"))
     add_lockfile_options(tree.add_argument_group("lockfiles"))
