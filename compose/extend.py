@@ -72,7 +72,7 @@ def extend(options: TreeOptions, loaded: LoadedTreefile, wish: Wish, basearch: s
     wanted = extensions.read(wish.file, basearch)
     for notice in wanted.notices:
         reporter.warning(str(notice))
-    repos = plan.repositories(loaded, options, basearch, reporter, more=wanted.all_repos)
+    repos = plan.repositories(loaded, options, basearch, reporter, more=wanted.all_repos, beside=[wish.file])
     try:
         wish.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -85,18 +85,25 @@ def _accounts_text(repo: Repository, checksum: bytes, name: str) -> str:
 
 
 def repositories(
-    loaded: LoadedTreefile, options: TreeOptions, basearch: str, reporter: Reporter, *, more: Sequence[str] = ()
+    loaded: LoadedTreefile,
+    options: TreeOptions,
+    basearch: str,
+    reporter: Reporter,
+    *,
+    more: Sequence[str] = (),
+    beside: Sequence[Path] = (),
 ) -> tuple[Repo, ...]:
     """The repositories that the treefile names, and `more`; or, in --source-root, all enabled ones.
 
-    Raises ConfigError.
+    Their .repo files are beside the treefiles, or else beside the files `beside`. Raises ConfigError.
     """
     treefile = loaded.treefile
     wanted = [*treefile.repos, *(route.repo for route in treefile.repo_packages), *more]
     if options.lockfiles:
         wanted += treefile.lockfile_repos
     # The named treefile's own directory goes before those of what it includes.
-    directories = list(dict.fromkeys(path.absolute().parent for path in reversed(loaded.files)))
+    files = (*reversed(loaded.files), *beside)
+    directories = list(dict.fromkeys(path.absolute().parent for path in files))
     if options.source_root is not None:
         directories = [options.source_root / "etc/yum.repos.d"]
     variables = {**treefile.repovars, "basearch": basearch, "arch": basearch}

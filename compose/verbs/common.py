@@ -96,14 +96,20 @@ def add_touch(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--touch-if-changed", type=Path, metavar="FILE", help="touch FILE if something new was made")
 
 
-def add_source_options(group: argparse._ArgumentGroup) -> None:
-    """Where packages come from."""
+def add_layer_repo(group: argparse._ArgumentGroup, text: str = "where ostree-layers are; else in --repo") -> None:
+    """`--layer-repo`."""
+    group.add_argument("--layer-repo", type=absolute, metavar="REPO", help=text)
+
+
+def add_source_options(group: argparse._ArgumentGroup) -> argparse._MutuallyExclusiveGroup:
+    """Where packages come from. Gives the group of those that --source-root excludes."""
     add_unified_core(group)
     add_cachedir(group)
     group.add_argument("--cache-only", action="store_true", help="no network: use what is in the cache")
-    group.add_argument("--layer-repo", type=absolute, metavar="REPO", help="where ostree-layers are; else in --repo")
-    group.add_argument("--source-root", type=Path, metavar="DIR", help="take .repo files and keys from that root")
+    roots = group.add_mutually_exclusive_group()
+    roots.add_argument("--source-root", type=Path, metavar="DIR", help="take .repo files and keys from that root")
     group.add_argument("--proxy", metavar="URL", help="proxy for downloads")
+    return roots
 
 
 def add_previous_options(group: argparse._ArgumentGroup) -> None:
@@ -115,6 +121,7 @@ def add_previous_options(group: argparse._ArgumentGroup) -> None:
 def add_install_options(group: argparse._ArgumentGroup) -> None:
     """Those about packages and the compose before."""
     add_source_options(group)
+    add_layer_repo(group)
     group.add_argument("--force-nocache", action="store_true", help="compose even if nothing changed")
     group.add_argument("--download-only", action="store_true", help="stop after download and import")
     group.add_argument("--download-only-rpms", action="store_true", help="stop after download, which --cachedir keeps")

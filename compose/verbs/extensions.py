@@ -9,6 +9,7 @@ from pathlib import Path
 from compose.verbs.common import (
     Verbs,
     absolute,
+    add_layer_repo,
     add_repo,
     add_source_options,
     add_touch,
@@ -39,7 +40,10 @@ def add(verbs: Verbs) -> None:
     base.add_argument("--base-rev", metavar="REV", help="the base is this commit; else that of the treefile's branch")
     base.add_argument("--rootfs", type=absolute, metavar="DIR", help="the base is the root in that directory")
     add_touch(extensions)
-    add_source_options(extensions.add_argument_group("solving"))
+    solving = extensions.add_argument_group("solving")
+    add_source_options(solving)
+    # rpm-ostree takes it; a base is composed, with its layers.
+    add_layer_repo(solving, argparse.SUPPRESS)
 
 
 def _extensions(args: argparse.Namespace, app: App) -> None:

@@ -14,6 +14,7 @@ from compose.verbs.common import (
     add_commit_options,
     add_disable_selinux,
     add_install_options,
+    add_layer_repo,
     add_lockfile,
     add_lockfile_options,
     add_previous_options,
@@ -127,13 +128,17 @@ def _add_rootfs(verbs: Verbs) -> None:
         description="Make a root of the treefile MANIFEST, finished but for the commit, in the new directory DEST. "
         "Configuration is at /etc, as in a container image.",
     )
-    rootfs.set_defaults(action=_rootfs, disable_selinux=True)
+    # The root is wanted here, whatever has changed since the commit of a repository.
+    rootfs.set_defaults(action=_rootfs, disable_selinux=True, force_nocache=True)
     rootfs.add_argument("treefile", metavar="MANIFEST", type=Path)
     rootfs.add_argument("dest", metavar="DEST", type=absolute)
     add_allow_outside(rootfs)
+    # rpm-ostree's, which does not show it either: what --repo is for `install`.
+    rootfs.add_argument("--ostree-repo", dest="repo", type=absolute, metavar="DIR", help=argparse.SUPPRESS)
     group = rootfs.add_argument_group("installing")
-    add_source_options(group)
-    group.add_argument(
+    roots = add_source_options(group)
+    add_layer_repo(group, "where ostree-layers are")
+    roots.add_argument(
         *("--source-root-rw",), dest="source_root", type=Path, metavar="DIR", help="the same; nothing is changed in it"
     )
     add_lockfile(group)

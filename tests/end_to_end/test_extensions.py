@@ -11,7 +11,7 @@ import pytest
 
 from tests.end_to_end.shale import REF, Bench, Done, Shale, run_verb
 from tests.support.openpgp import Key
-from tests.support.rpms import rpm
+from tests.support.rpms import make_repo, repo_file, rpm
 
 MORE = (
     rpm("tracer", files={"/usr/bin/tracer": "t"}, requires=["libtrace", "libstone >= 3"], recommends=["manual"]),
@@ -114,6 +114,17 @@ def test_what_does_not_fit_is_refused(
     assert named in extend(composed, tmp_path, document, f"--repo={composed.repo}", status=status).stderr
     assert rpms(tmp_path) == []
     assert not (tmp_path / "out/extensions.json").exists()
+
+
+def test_repositories_beside_the_document(composed: Bench, tmp_path: Path) -> None:
+    """Who publishes extensions may have .repo files that the base does not know; the treefile's go before them."""
+    document, options = {"repos": ["aside"], "extensions": {"tracer": {}}}, f"--repo={composed.repo}"
+    assert "aside" in extend(composed, tmp_path, document, options, status=3).stderr
+    where = make_repo(tmp_path / "rpms", MORE, key=composed.shale.key)
+    repo_file(tmp_path / "aside.repo", "aside", where, gpgcheck=True, gpgkey=composed.shale.key)
+    repo_file(tmp_path / "shale.repo", "shale", tmp_path / "nowhere", gpgcheck=True, gpgkey=composed.shale.key)
+    extend(composed, tmp_path, document, options, "--layer-repo=/not/looked/at")
+    assert rpms(tmp_path) == ["libtrace-1.0-1.noarch.rpm", "tracer-1.0-1.noarch.rpm"]
 
 
 @pytest.mark.parametrize(("key", "status"), [(None, 0), (Key.generate("Stranger <stranger@localhost>"), 5)])
