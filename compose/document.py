@@ -9,9 +9,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
+from itertools import islice
+from typing import NoReturn
 
 from compose.json_reader import JsonReader
 from compose.nodes import Builder, Limits, Lines, Node
+from compose.problems import Problem, refuse
 from compose.yaml_reader import YamlReader
 from rpmtree.errors import ConfigError, Place
 
@@ -23,29 +27,56 @@ def is_json(file: str) -> bool:
     return not file.endswith((*YAML_ENDINGS, ".ks"))
 
 
-def read(file: str, *, limits: Limits | None = None, place: Place | None = None) -> Node:
-    """The document in `file`; `place` is where another document names it. Raises ConfigError."""
+def read(
+    file: str,
+    *,
+    limits: Limits | None = None,
+    place: Place | None = None,
+    problems: list[Problem] | None = None,
+) -> Node:
+    """The document in `file`; `place` is where another document names it; see `parse`. Raises ConfigError."""
     limits = limits or Limits()
-    return parse(_read_regular(file, limits.size, place), file, limits=limits)
+    return parse(_read_regular(file, limits.size, place), file, limits=limits, problems=problems)
 
 
-def read_text(file: str, *, limits: Limits | None = None, place: Place | None = None) -> str:
-    """The text in `file`, for other formats. Raises ConfigError."""
-    limits = limits or Limits()
+def read_text(file: str, *, place: Place | None = None, problems: list[Problem] | None = None) -> str:
+    """The text in `file`, for other formats; see `parse`. Raises ConfigError."""
+    limits = Limits()
     data = _read_regular(file, limits.size, place)
     if len(data) > limits.size:
-        raise ConfigError(f"larger than {limits.size} bytes", place=Place(file))
-    return _decode(data, file)
+        raise ConfigError(f"larger than {limits.size} bytes", place=Place(file, 1, 1))
+    return _decode(data, file, problems)
 
 
-def parse(data: bytes, file: str, *, limits: Limits | None = None) -> Node:
-    """The document in `data`; `file` decides between YAML and JSON, and goes into places. Raises ConfigError."""
+def parse(data: bytes, file: str, *, limits: Limits | None = None, problems: list[Problem] | None = None) -> Node:
+    """The document in `data`; `file` decides between YAML and JSON, and goes into places. Raises ConfigError.
+
+    What is wrong in a place of its own is added to `problems`, where the caller has more to add; else it is raised.
+    """
     limits = limits or Limits()
     if len(data) > limits.size:
-        raise ConfigError(f"larger than {limits.size} bytes", place=Place(file))
-    text = _decode(data, file)
+        raise ConfigError(f"larger than {limits.size} bytes", place=Place(file, 1, 1))
+    text = _decode(data, file, problems)
     builder = Builder(file, limits)
-    return JsonReader(text, builder).document() if is_json(file) else YamlReader(text, builder).document()
+    try:
+        node = JsonReader(text, builder).document() if is_json(file) else YamlReader(text, builder).document()
+    except ConfigError as error:
+        _stop([Problem.of(error, Place(file, 1, 1)), *builder.problems], problems)
+    if problems is None:
+        refuse(builder.problems)
+    else:
+        problems += builder.problems
+    return node
+
+
+def _stop(found: Sequence[Problem], problems: list[Problem] | None) -> NoReturn:
+    """Raise the first of what was found; the others are told with it, or by who has more to add."""
+    if problems is None:
+        refuse(found)
+    else:
+        problems += found[1:]
+    first = found[0]
+    raise ConfigError(first.message, place=first.place, hint=first.hint)
 
 
 def check_regular(file: str, place: Place | None) -> os.stat_result:
@@ -71,17 +102,23 @@ def _read_regular(file: str, size: int, place: Place | None) -> bytes:
         raise ConfigError(f"can't read {file}: {error.strerror}", place=place or Place(file)) from error
 
 
+#: Control characters of which each is told: a file that is no text has nothing else.
+_MOST = 100
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def _decode(data: bytes, file: str) -> str:
+def _decode(data: bytes, file: str, problems: list[Problem] | None) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", errors="replace")
         raise ConfigError("not UTF-8", place=Lines(before, file).place(len(before))) from error
     text = text.removeprefix("\ufeff")
-    if found := _FORBIDDEN.search(text):
-        place = Lines(text, file).place(found.start())
-        raise ConfigError(f"control character U+{ord(found.group()):04X}", place=place)
+    lines = Lines(text, file)
+    found = [
+        Problem(f"control character U+{ord(match.group()):04X}", lines.place(match.start()))
+        for match in islice(_FORBIDDEN.finditer(text), _MOST)
+    ]
+    if found:
+        _stop(found, problems)
     return text

@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from compose.conditions import holds, number_in
 from compose.layer import Layer, Surroundings, layer_of, read_layer
-from compose.nodes import below
-from compose.problems import Problem, refuse
+from compose.nodes import below, measure
+from compose.problems import Problem
 from compose.variables import UndefinedVariable, Value
 from rpmtree.errors import ConfigError, Place
 
 MAX_DEPTH = 50
 MAX_FILES = 500
+#: Of all files together, each of which may have up to 10,000.
+MAX_VALUES = 50_000
 
 #: Device and inode; of keys that stand in a condition, the file's and a number below zero.
 FileId = tuple[int, int]
@@ -28,8 +30,19 @@ class _Read:
     includes: tuple[FileId, ...]
 
 
-def read_all(file: str, surroundings: Surroundings) -> list[Layer]:
-    """All layers, from the one that gives way to all others to `file`'s own, which wins. Raises ConfigError.
+@dataclass(frozen=True, slots=True)
+class ReadAll:
+    """All layers, from the one that gives way to all others to the named file's own, which wins."""
+
+    layers: tuple[Layer, ...]
+    #: What is wrong in them.
+    problems: tuple[Problem, ...]
+    #: Whether all could be read, so that what is undefined is so.
+    complete: bool
+
+
+def read_all(file: str, surroundings: Surroundings) -> ReadAll:
+    """Read `file` and what it includes. Raises ConfigError where there is no such file.
 
     A file that two others include (a diamond) counts once, and gives way to both of them. rpm-ostree refuses that;
     but a common file that is included wherever it is needed is what people write, a second copy of its entries is
@@ -39,7 +52,8 @@ def read_all(file: str, surroundings: Surroundings) -> list[Layer]:
     top = reader.read(file, None, chain=())
     layers: list[Layer] = []
     _arrange(top, reader.files, layers, set())
-    return layers
+    problems = reader.problems + (reader.undefined if reader.complete else [])
+    return ReadAll(tuple(layers), tuple(problems), reader.complete)
 
 
 class _Reader:
@@ -47,6 +61,11 @@ class _Reader:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.files: dict[FileId, _Read] = {}
+        self.problems: list[Problem] = []
+        #: Conditions on variables that nothing defines.
+        self.undefined: list[Problem] = []
+        self.complete = True
+        self._values = 0
         self._surroundings = surroundings
         #: Those of the files that were read so far; of two the first counts, as the includer's wins when merged.
         self._variables: dict[str, Value] = {"basearch": surroundings.basearch}
@@ -61,8 +80,25 @@ class _Reader:
             raise ConfigError(f"Include loop detected; {file} was already included", place=place, hint=hint)
         if identity not in self.files:
             self._check_count(chain, place)
-            self._take(identity, read_layer(file, self._surroundings, place), chain)
+            layer = read_layer(file, self._surroundings, place)
+            self._values += measure(layer.node)[0]
+            if self._values > MAX_VALUES:
+                raise ConfigError(f"more than {MAX_VALUES} values in all files", place=place)
+            self._take(identity, layer, chain)
         return identity
+
+    def _read_each(self, named: Iterable[tuple[str, Place]], chain: Chain) -> list[FileId]:
+        """Read files that a layer names; one that can't be read is a problem of the place that names it."""
+        found = []
+        for name, where in named:
+            if self._values > MAX_VALUES:
+                break
+            try:
+                found.append(self.read(name, where, chain=chain))
+            except ConfigError as error:
+                self.problems.append(Problem.of(error, where))
+                self.complete = False
+        return found
 
     def _check_count(self, chain: Chain, place: Place | None) -> None:
         if len(chain) > MAX_DEPTH:
@@ -72,12 +108,17 @@ class _Reader:
 
     def _take(self, identity: FileId, layer: Layer, chain: Chain) -> None:
         self.files[identity] = _Read(layer, ())  # counted while its includes are read
+        self.problems += layer.problems
+        self.complete = self.complete and not layer.incomplete
         for name, value in layer.treefile.variables.items():
             self._variables.setdefault(name, value)
         if (releasever := layer.treefile.releasever) is not None:
             self._variables.setdefault("releasever", _number_or_text(str(releasever)))
         inner = (*chain, (identity, layer.file))
-        always = [self.read(name, where, chain=inner) for name, where in self._named(layer)]
+        named = list(self._named(layer))
+        if len(named) > MAX_FILES:  # which is known before any of them is read
+            raise ConfigError(f"more than {MAX_FILES} included files", place=named[MAX_FILES][1])
+        always = self._read_each(named, inner)
         bodies, files = self._conditional(identity, layer, inner)
         self.files[identity] = _Read(layer, (*bodies, *always, *files))
 
@@ -99,22 +140,19 @@ class _Reader:
         for index in chosen:
             include = layer.treefile.conditional_include[index].include
             if isinstance(include, tuple):
-                paths = list(_paths(layer, include, key, index, "include"))
-                files += [self.read(name, where, chain=chain) for name, where in paths]
+                files += self._read_each(_paths(layer, include, key, index, "include"), chain)
                 continue
             entry = below(layer.node, key)
             body = below(entry, index) if entry else None
             node = below(body, "include") if body else None
             assert node is not None  # the model was made of it
-            place = layer.place(key, index, "include")
-            self._check_count(chain, place)
+            self._check_count(chain, layer.place(key, index, "include"))
             found = (identity[0], -1 - len(self.files))
             self._take(found, layer_of(node, layer.file, self._surroundings), chain)
             bodies.append(found)
         return bodies, files
 
     def _chosen(self, layer: Layer, key: str) -> list[int]:
-        problems: list[Problem] = []
         chosen = []
         for index, entry in enumerate(layer.treefile.conditional_include):
             met = []
@@ -123,12 +161,11 @@ class _Reader:
                 try:
                     met.append(holds(condition, self._variables))
                 except UndefinedVariable as error:
-                    problems.append(Problem(str(error), place, error.hint))
+                    self.undefined.append(Problem(str(error), place, error.hint))
                 except ValueError as error:
-                    problems.append(Problem(str(error), place))
-            if all(met):
+                    self.problems.append(Problem(str(error), place))
+            if len(met) == len(entry.condition) and all(met):
                 chosen.append(index)
-        refuse(problems)
         return chosen
 
 

@@ -77,23 +77,26 @@ class JsonReader:
             return Node(tuple(self._items(depth + 1)), place)
         if self._is("{"):
             return self._builder.mapping(self._pairs(depth + 1), place)
-        return self._builder.scalar(self._scalar(place), place)
+        return self._scalar(place)
 
-    def _scalar(self, place: Place) -> Scalar:
+    def _scalar(self, place: Place) -> Node:
         token = self._token
-        value: Scalar
         if (text := token.group("text")) is not None:
-            value = self._text_value(text)
+            node = self._builder.scalar(self._text_value(text), place)
         elif (number := token.group("number")) is not None:
-            value = float(number) if token.group("fraction") else self._builder.integer(number, place)
-            if value in (float("inf"), float("-inf")):
-                self._fail("a number too large")
+            node = self._fraction(number, place) if token.group("fraction") else self._builder.integer(number, place)
         elif (word := token.group("word")) is not None:
-            value = _WORDS[word]
+            node = Node(_WORDS[word], place)
         else:
             self._fail("a value is missing")
         self._next()
-        return value
+        return node
+
+    def _fraction(self, text: str, place: Place) -> Node:
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            return self._builder.wrong("the number is too large", place)
+        return Node(value, place)
 
     def _text_value(self, token: str) -> str:
         try:
@@ -123,9 +126,10 @@ class JsonReader:
             if (text := self._token.group("text")) is None:
                 self._fail("a key in double quotes is missing")
             self._builder.spend(1, depth, place)
-            key = self._builder.scalar(self._text_value(text), place)
+            key = self._text_value(text)
+            self._builder.scalar(key, place)
             self._next()
             if not self._is(":"):
                 self._fail("expected a colon")
             self._next()
-            yield str(key.value), place, self._node(depth)
+            yield key, place, self._node(depth)

@@ -7,31 +7,41 @@ rpm-ostree takes `%packages` with names, `-name` and `--exclude-weakdeps`, `%inc
 
 from __future__ import annotations
 
+import io
+
 from compose.document import read_text
-from compose.nodes import Lines, Node
+from compose.nodes import Builder, Limits, Lines, Node
 from compose.problems import Problem, refuse
 from rpmtree.errors import Place
 
 MAX_INCLUDES = 256
 
 
-def read(file: str, *, place: Place | None = None) -> Node:
-    """The document in `file` as a treefile: packages, exclude-packages, recommends, include. Raises ConfigError."""
-    return parse(read_text(file, place=place), file)
+def read(file: str, *, place: Place | None = None, problems: list[Problem] | None = None) -> Node:
+    """The document in `file` as a treefile: packages, exclude-packages, recommends, include. Raises ConfigError.
+
+    Lines that are something else are added to `problems`, where the caller has more to add; else they are raised.
+    """
+    return parse(read_text(file, place=place, problems=problems), file, problems=problems)
 
 
-def parse(text: str, file: str) -> Node:
-    """The same for a text. Raises ConfigError for all lines that are something else."""
-    reader = _Reader()
-    for number, line in enumerate(text.splitlines(), start=1):
+def parse(text: str, file: str, *, problems: list[Problem] | None = None) -> Node:
+    """The same for a text. Raises ConfigError."""
+    reader, builder = _Reader(), Builder(file, Limits())
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         said = line.partition("#")[0].strip()
         if said:
-            reader.line(said, Place(file, number, line.index(said) + 1))
+            place = Place(file, number, line.index(said) + 1)
+            builder.spend(1, 0, place)
+            reader.line(said, place)
     if reader.section is not None:
         reader.problems.append(Problem("%packages has no %end", reader.section))
     if len(reader.found["include"]) > MAX_INCLUDES:
         reader.problems.append(Problem(f"more than {MAX_INCLUDES} includes", reader.found["include"][-1].place))
-    refuse(reader.problems)
+    if problems is None:
+        refuse(reader.problems)
+    else:
+        problems += reader.problems
     return reader.document(Lines(text, file).place(0))
 
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compose import document, kickstart_packages
 from compose.nodes import Node, below
 from compose.parts import kebab
-from compose.problems import Notice, Problem, refuse
+from compose.problems import Notice, Problem
 from compose.spelling import normalise
 from compose.treefile import Treefile
-from compose.validate import check
+from compose.validate import check, is_right
 from rpmtree.errors import ConfigError, Place
 
+#: Keys without which nobody knows what is defined.
+_DEPENDED_ON = frozenset(("variables", "releasever", "include", "arch-include", "conditional-include"))
 KNOWN = frozenset(kebab(name) for name in Treefile.model_fields)
 
 
@@ -46,6 +48,10 @@ class Layer:
     node: Node
     externals: Externals = field(default_factory=Externals)
     notices: tuple[Notice, ...] = ()
+    #: What is wrong in it; what is right is there nevertheless, so that all that is wrong can be found.
+    problems: tuple[Problem, ...] = ()
+    #: Whether a key is missing for that which others depend on: variables, or files that may have some.
+    incomplete: bool = False
 
     def place(self, key: str, *steps: str | int) -> Place:
         """Where the value of a key stands, or what is below it; the file as a whole where it has no such key."""
@@ -80,26 +86,49 @@ class Surroundings:
 
 
 def read_layer(file: str, surroundings: Surroundings, place: Place | None = None) -> Layer:
-    """Read and check one file; `place` is where it is included. Raises ConfigError."""
-    root = kickstart_packages.read(file, place=place) if file.endswith(".ks") else document.read(file, place=place)
-    return layer_of(root, file, surroundings)
+    """Read and check one file; `place` is where it is included. What is wrong is in the layer's problems."""
+    problems: list[Problem] = []
+    reader = kickstart_packages.read if file.endswith(".ks") else document.read
+    where = Place(file, 1, 1)
+    try:
+        return layer_of(reader(file, place=place, problems=problems), file, surroundings, problems)
+    except ConfigError as error:
+        wrong = (*problems, Problem.of(error, where))
+        return Layer(file, Treefile(), Node({}, where), problems=wrong, incomplete=True)
 
 
-def layer_of(root: Node, file: str, surroundings: Surroundings) -> Layer:
-    """What a document in `file`, or a part of it, says as a treefile. Raises ConfigError."""
+def layer_of(root: Node, file: str, surroundings: Surroundings, found: Sequence[Problem] = ()) -> Layer:
+    """What a document in `file`, or a part of it, says as a treefile; `found` is wrong in it already.
+
+    Raises ConfigError where it is no mapping.
+    """
     lenient = document.is_json(file)
     written = normalise(root, KNOWN, basearch=surroundings.basearch, lenient=lenient)
     treefile, more, odd = check(Treefile, written.node, lenient=lenient)
-    refuse([*written.problems, *more])
-    assert treefile is not None
-    layer = Layer(file, treefile, written.node, notices=(*written.notices, *odd))
-    return replace(layer, externals=_externals(layer, surroundings))
+    missing: frozenset[str] = frozenset()
+    if treefile is None:
+        treefile, missing = _right_part(written.node)
+    incomplete = bool(found) or not _DEPENDED_ON.isdisjoint(missing)
+    # Where something could not be read, that it is not there is no second problem.
+    places = {problem.place for problem in found}
+    problems = [*found, *written.problems, *(problem for problem in more if problem.place not in places)]
+    layer = Layer(file, treefile, written.node, notices=(*written.notices, *odd), incomplete=incomplete)
+    externals = _externals(layer, surroundings, problems)
+    return replace(layer, externals=externals, problems=tuple(problems))
 
 
-def _externals(layer: Layer, surroundings: Surroundings) -> Externals:
-    """Find the files that a layer names, beside it. Raises ConfigError for all that can't be used."""
+def _right_part(node: Node) -> tuple[Treefile, frozenset[str]]:
+    """What a document says in those keys that are right, and the keys that are not."""
+    assert isinstance(node.value, Mapping)
+    right = {key: value for key, value in node.value.items() if is_right(Treefile, Node({key: value}, node.place))}
+    treefile, _, _ = check(Treefile, Node(right, node.place, node.keys), lenient=False)
+    assert treefile is not None  # no key of it depends on another
+    return treefile, frozenset(node.value.keys() - right.keys())
+
+
+def _externals(layer: Layer, surroundings: Surroundings, problems: list[Problem]) -> Externals:
+    """Find the files that a layer names, beside it; those that can't be used are problems."""
     treefile = layer.treefile
-    problems: list[Problem] = []
 
     def find(name: str | None, *steps: str | int) -> Path | None:
         if name is None:
@@ -113,14 +142,14 @@ def _externals(layer: Layer, surroundings: Surroundings) -> Externals:
         return Path(os.path.abspath(path))
 
     added = [find(source, "add-files", index, 0) for index, (source, _) in enumerate(treefile.add_files)]
+    before = len(problems)
     script = find(treefile.postprocess_script, "postprocess-script")
-    passwd = find(treefile.check_passwd.filename, "check-passwd", "filename")
-    group = find(treefile.check_groups.filename, "check-groups", "filename")
-    if script and not problems and not os.access(script, os.X_OK):
+    if script and len(problems) == before and not os.access(script, os.X_OK):
         hint = f"chmod +x {script}"
         problems.append(Problem("postprocess-script must be executable", layer.place("postprocess-script"), hint))
+    passwd = find(treefile.check_passwd.filename, "check-passwd", "filename")
+    group = find(treefile.check_groups.filename, "check-groups", "filename")
     finalize = _programs(os.path.join(os.path.dirname(layer.file), "finalize.d"), surroundings, problems)
-    refuse(problems)
     return Externals(tuple(path for path in added if path), script, passwd, group, finalize)
 
 

@@ -25,12 +25,15 @@ from compose.texts import check_ref
 from compose.treefile import Extra, Treefile
 from compose.variables import UndefinedVariable, Value, substitute
 from compose.versioning import next_version
-from rpmtree.errors import ConfigError, Place
+from rpmtree.errors import Place
 from rpmtree.root.spec import BootLocation
 
 _SUBSTITUTED = tuple(name for name, field in Treefile.model_fields.items() if Extra.SUBSTITUTED in field.metadata)
 
 _ROJIG_SUBSTITUTED = ("name", "summary", "description")
+
+#: Stands for a text with something undefined in it, and is right wherever one can be.
+_UNKNOWN = "x"
 
 _ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -81,14 +84,12 @@ def load(path: Path, *, basearch: str, within: Sequence[Path] | None = None) -> 
     With `within`, every file that it names must be below one of those directories, links resolved; without it a
     treefile may name any regular file, as rpm-ostree's may. Raises ConfigError.
     """
-    layers = read_all(str(path), Surroundings(basearch, None if within is None else tuple(within)))
-    treefile = merge([layer.treefile for layer in layers])
-    if treefile.basearch not in (None, basearch):
-        message = f"Invalid basearch {treefile.basearch} on {basearch}: cross-composes are not supported"
-        raise ConfigError(message, place=_place(layers, "basearch"))
-    treefile, problems = _substituted(treefile, layers, basearch)
-    refuse(problems)
-    refuse(_contradictions(treefile, layers))
+    read = read_all(str(path), Surroundings(basearch, None if within is None else tuple(within)))
+    layers = read.layers
+    treefile, undefined = _substituted(merge([layer.treefile for layer in layers]), layers, basearch)
+    as_one = [*undefined, *_contradictions(treefile, layers, basearch)]
+    # What seems to be undefined may be where nothing could be read.
+    refuse([*read.problems, *(as_one if read.complete else ())])
     treefile = _with_defaults(treefile)
     return LoadedTreefile(
         treefile,
@@ -142,7 +143,10 @@ def _substituted(treefile: Treefile, layers: Sequence[Layer], basearch: str) -> 
             return substitute(value, variables)
         except UndefinedVariable as error:
             problems.append(Problem(f"{key}: {error}", _place(layers, key, *steps), error.hint))
-            return value
+            return _UNKNOWN
+        except ValueError as error:
+            problems.append(Problem(f"{key}: {error}", _place(layers, key, *steps)))
+            return _UNKNOWN
 
     update: dict[str, Any] = {}
     for name in _SUBSTITUTED:
@@ -158,9 +162,12 @@ def _substituted(treefile: Treefile, layers: Sequence[Layer], basearch: str) -> 
     return treefile.model_copy(update=update), problems
 
 
-def _contradictions(treefile: Treefile, layers: Sequence[Layer]) -> list[Problem]:
+def _contradictions(treefile: Treefile, layers: Sequence[Layer], basearch: str) -> list[Problem]:
     """What no key alone shows to be wrong."""
     problems = []
+    if treefile.basearch not in (None, basearch):
+        message = f"Invalid basearch {treefile.basearch} on {basearch}: cross-composes are not supported"
+        problems.append(Problem(message, _place(layers, "basearch")))
     if treefile.units and not treefile.machineid_compat:
         message = "'units' directive is incompatible with machineid-compat = false"
         problems.append(Problem(message, _place(layers, "units")))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from compose.problems import Problem
 from rpmtree.errors import ConfigError, Place
 
 Scalar = str | int | float | bool | None
@@ -71,10 +72,15 @@ class Lines:
 
 
 class Builder:
-    """Makes nodes within the limits; what both formats have in common."""
+    """Makes nodes within the limits; what both formats have in common.
+
+    What is wrong in a place of its own goes to `problems`, and null stands there, so that all of it is found. Where a
+    document can't be gone on with, ConfigError is raised.
+    """
 
     def __init__(self, file: str, limits: Limits) -> None:
         self.file = file
+        self.problems: list[Problem] = []
         self._limits = limits
         self._left = limits.nodes
 
@@ -84,36 +90,40 @@ class Builder:
             raise ConfigError(f"nested deeper than {self._limits.depth} levels", place=place)
         self._left -= nodes
         if self._left < 0:
-            hint = "aliases count as often as they are used"
+            hint = "put parts of it into files that it includes; an alias of YAML counts as often as it is used"
             raise ConfigError(f"more than {self._limits.nodes} values", place=place, hint=hint)
 
+    def wrong(self, message: str, place: Place, hint: str | None = None) -> Node:
+        """What stands where something is wrong."""
+        self.problems.append(Problem(message, place, hint))
+        return Node(None, place)
+
     def scalar(self, value: Scalar, place: Place) -> Node:
-        """A scalar that can be written out again, and given to C. Raises ConfigError."""
+        """A scalar that can be written out again, and given to C."""
         if isinstance(value, str) and "\0" in value:
-            raise ConfigError("a text contains a NUL", place=place)
+            return self.wrong("a text contains a NUL", place)
         # A decoder lets half of a surrogate pair through, which nothing can write out again.
         if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
-            raise ConfigError("a text contains half of a surrogate pair", place=place)
+            return self.wrong("a text contains half of a surrogate pair", place)
         return Node(value, place)
 
-    def integer(self, text: str, place: Place) -> int:
-        """The number that decimal digits stand for. Raises ConfigError."""
+    def integer(self, text: str, place: Place) -> Node:
+        """The number that decimal digits stand for."""
         # The length is checked first, since reading a very long number takes quadratic time.
         if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
-            raise ConfigError(
-                "the number does not fit in 64 bits", place=place, hint="write it in quotes if it is text"
-            )
-        return int(text)
+            return self.wrong("the number does not fit in 64 bits", place, "write it in quotes if it is text")
+        return Node(int(text), place)
 
     def mapping(self, pairs: Iterable[tuple[str, Place, Node]], place: Place) -> Node:
-        """A mapping whose keys are unique. Raises ConfigError."""
+        """A mapping whose keys are unique: of two values the first."""
         values: dict[str, Node] = {}
         keys: dict[str, Place] = {}
         for key, where, value in pairs:
             if key in keys:
-                raise ConfigError(f"duplicate key {key!r}", place=where, hint=f"it stands at {keys[key]} already")
-            values[key] = value
-            keys[key] = where
+                self.wrong(f"duplicate key {key!r}", where, f"it stands at {keys[key]} already")
+            else:
+                values[key] = value
+                keys[key] = where
         return Node(values, place, keys)
 
 

@@ -173,7 +173,7 @@ def database_owner(value: object) -> object:
 
 
 def label_version(value: object) -> object:
-    """0 or 1. Raises ValueError for another number."""
-    if isinstance(value, int) and value not in (0, 1):
-        raise ValueError(f"Invalid selinux-label-version: {value}")
+    """0 or 1. Raises ValueError for another number; true is none, though it equals 1."""
+    if isinstance(value, bool | float) or (isinstance(value, int) and value not in (0, 1)):
+        raise ValueError(f"Invalid selinux-label-version: {str(value).lower()}")
     return value

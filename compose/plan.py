@@ -109,9 +109,14 @@ def repositories(
     variables = {**treefile.repovars, "basearch": basearch, "arch": basearch}
     if treefile.releasever is not None:
         variables["releasever"] = str(treefile.releasever)
+    place = loaded.places.get("repos", Place(str(options.treefile), 1, 1))
     if not wanted and options.source_root is None:
-        raise ConfigError("No enabled repositories", place=Place(str(options.treefile)), hint="name some in `repos`")
-    return find_repos(directories, list(dict.fromkeys(wanted)) or None, variables, reporter=reporter)
+        raise ConfigError("No enabled repositories", place=place, hint="name some in `repos`")
+    try:
+        return find_repos(directories, list(dict.fromkeys(wanted)) or None, variables, reporter=reporter)
+    except ConfigError as error:
+        error.place = error.place or place  # a name that no .repo file has
+        raise
 
 
 def import_choices(treefile: Treefile) -> ImportChoices:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from compose.keys import ARCHITECTURES, DERIVE_ONLY, LEGACY
 from compose.nodes import Node
-from compose.problems import Notice, Problem
-from compose.validate import closest, is_comment, unknown_fields
+from compose.problems import Notice, Problem, closest
+from compose.validate import GUESSED, did_you_mean, is_comment, unknown_field
 from rpmtree.errors import ConfigError, Place
 
 _PACKAGES = "packages"
 _ARCH_PACKAGES = "packages-"
+_ARCH_INCLUDE = "arch-include"
 #: What was installed first, when that mattered.
 _BOOTSTRAP = "bootstrap-packages"
 
@@ -51,6 +52,9 @@ def normalise(root: Node, known: Collection[str], *, basearch: str, lenient: boo
             keys[key] = place
             if node.value is not None:
                 values[key] = _without_nulls(key, node, written)
+            if key == _ARCH_INCLUDE:
+                for arch, where in node.keys.items():
+                    _check_architecture(arch, f"{key}.", where, written)
         elif is_comment(key) and lenient:
             continue
         elif key == _BOOTSTRAP or (key.startswith(_ARCH_PACKAGES) and key not in DERIVE_ONLY):
@@ -65,9 +69,13 @@ def normalise(root: Node, known: Collection[str], *, basearch: str, lenient: boo
         values[_PACKAGES] = _added(values.get(_PACKAGES), packages)
         keys.setdefault(_PACKAGES, values[_PACKAGES].place)
     if lenient:
-        written.notices += [_ignored(key, place, known) for key, place in unknown]
+        written.notices += [
+            _ignored(key, place, known if number < GUESSED else ()) for number, (key, place) in enumerate(unknown)
+        ]
     else:
-        written.problems += unknown_fields(unknown, known)
+        written.problems += [
+            unknown_field(key, place, known if number < GUESSED else ()) for number, (key, place) in enumerate(unknown)
+        ]
     written.node = Node(values, root.place, {key: place for key, place in keys.items() if key in known})
     return written
 
@@ -93,11 +101,16 @@ def _more_packages(key: str, place: Place, node: Node, basearch: str, written: W
         written.notices.append(Notice(f"{key} is deprecated", place, "list them in packages"))
         return items
     arch = key.removeprefix(_ARCH_PACKAGES)
+    _check_architecture(arch, _ARCH_PACKAGES, place, written)
+    return items if arch == basearch else ()
+
+
+def _check_architecture(arch: str, prefix: str, place: Place, written: Written) -> None:
+    """Notice an architecture that nobody knows: what is for it is never used."""
     if arch not in ARCHITECTURES:
         guess = closest(arch, ARCHITECTURES)
-        hint = f"did you mean {_ARCH_PACKAGES}{guess}?" if guess else None
-        written.notices.append(Notice(f"{key} is for an unknown architecture", place, hint))
-    return items if arch == basearch else ()
+        hint = did_you_mean(f"{prefix}{guess}") if guess else None
+        written.notices.append(Notice(f"{prefix}{arch} is for an unknown architecture", place, hint))
 
 
 def _added(given: Node | None, packages: list[Node]) -> Node:
@@ -110,5 +123,4 @@ def _added(given: Node | None, packages: list[Node]) -> Node:
 
 def _ignored(key: str, place: Place, known: Collection[str]) -> Notice:
     """JSON treefiles have always been read like this, so that a remark could be a key; typing errors go with it."""
-    guess = closest(key, known)
-    return Notice(f"Unknown field is ignored: {key}", place, f"did you mean {guess}?" if guess else None)
+    return Notice(f"Unknown field is ignored: {key}", place, did_you_mean(closest(key, known)))

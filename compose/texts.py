@@ -16,6 +16,10 @@ _REF = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)*")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@:-]*")
 _UNIT = re.compile(r"[A-Za-z0-9_.@:\\-]+")
 _VARIABLE = re.compile(r"[A-Za-z0-9_]+")
+#: Of a list: there may be several packages in it.
+_LONGEST_ENTRY = 64 * 1024
+#: To compile one takes time, and more than its length.
+_LONGEST_EXPRESSION = 1000
 _RESERVED_VARIABLES = ("releasever", "basearch")
 #: rpm-ostree's (treefile.rs), and what it took before it had them: containers' files for the host.
 _ADD_FILES_TOPS = ("usr/", "etc/", "bin/", "sbin/", "lib/", "lib64/", "exports/")
@@ -35,6 +39,8 @@ def split_packages(entries: tuple[str, ...]) -> tuple[str, ...]:
     found: list[str] = []
     for entry in entries:
         outside = True
+        if len(entry) > _LONGEST_ENTRY:
+            raise ValueError(f"longer than {_LONGEST_ENTRY} characters")
         for part in entry.split("'"):
             found.extend(part.split() if outside else [part])
             outside = not outside
@@ -123,9 +129,11 @@ def _remove_rule(rule: tuple[str, ...]) -> tuple[str, ...]:
     if len(rule) < 2:
         raise ValueError("expected a package and at least one regular expression")
     for text in rule[1:]:
+        if len(text) > _LONGEST_EXPRESSION:
+            raise ValueError(f"a regular expression longer than {_LONGEST_EXPRESSION} characters")
         try:
             re.compile(text)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"not a regular expression: {text!r} ({error})") from error
     return (_name(rule[0]), *rule[1:])
 

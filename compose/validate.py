@@ -6,18 +6,26 @@ Nothing here knows a treefile's keys; those are `compose.treefile`'s, and what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from compose.nodes import Node, Plain, below, plain
-from compose.problems import Notice, Problem
+from compose.problems import Notice, Problem, closest
 from rpmtree.errors import Place
 
 Model = TypeVar("Model", bound=BaseModel)
+
+#: Of how many unknown keys it is guessed what they are meant to be: of more nobody reads it, and it takes time.
+GUESSED = 20
+_LISTED = 10
+#: Of how many it is said what is wrong with them; the first are those that are shown.
+_TOLD = 50
+_BOUNDS = {"greater_than_equal": "from", "less_than": "below"}
 
 #: What pydantic's errors of type mean to someone who writes YAML.
 _EXPECTED = {
@@ -42,35 +50,61 @@ def check(model: type[Model], node: Node, *, lenient: bool) -> tuple[Model | Non
         return model.model_validate(data), [], []
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    unknown = [_Spot.find(node, detail["loc"]) for detail in errors if detail["type"] == "extra_forbidden"]
+    unknown = [(_Spot.find(node, loc), loc) for loc in (e["loc"] for e in errors if e["type"] == "extra_forbidden")]
     notices: list[Notice] = []
     if lenient and unknown:
-        for spot in unknown:
+        for spot, _ in unknown:
             _drop(data, spot.steps)
-        notices = [Notice(f"Unknown field is ignored: {spot}", spot.key_place) for spot in unknown if not spot.comment]
+        notices = [
+            Notice(f"Unknown field is ignored: {spot}", spot.key_place) for spot, _ in unknown if not spot.comment
+        ]
         try:
             return model.model_validate(data), [], notices
         except ValidationError as error:
             errors, unknown = error.errors(include_url=False), []
-    problems = unknown_fields([(str(spot), spot.key_place) for spot in unknown], ())
+    problems = [
+        unknown_field(str(spot), spot.key_place, _keys_at(model, loc) if number < GUESSED else ())
+        for number, (spot, loc) in enumerate(unknown)
+    ]
     return None, problems + _problems(node, errors), notices
 
 
-def unknown_fields(fields: Sequence[tuple[str, Place]], known: Iterable[str]) -> list[Problem]:
-    """One problem for all unknown keys; the hint names the likeliest known ones."""
-    if not fields:
-        return []
-    guesses = [(field, guess) for field, _ in fields if (guess := closest(field, known))]
-    hint = "did you mean " + ", ".join(f"{guess} (for {field})" for field, guess in guesses) + "?" if guesses else None
-    return [Problem("Unknown fields: " + ", ".join(field for field, _ in fields), fields[0][1], hint)]
+def is_right(model: type[BaseModel], node: Node) -> bool:
+    """Whether a node is such a model, when nobody asks why it is not."""
+    try:
+        model.model_validate(plain(node))
+    except ValidationError:
+        return False
+    return True
 
 
-def closest(field: str, known: Iterable[str]) -> str | None:
-    """The known key that a mistyped one is most likely meant to be."""
-    from difflib import get_close_matches
+def unknown_field(field: str, place: Place, known: Iterable[str]) -> Problem:
+    """The problem of a key that is none, with the known one that it is most likely meant to be."""
+    guess = closest(field.rpartition(".")[2], known)
+    shown = field if re.fullmatch(r"[\w.\[\]-]+", field, re.ASCII) else ascii(field)  # letters that only look alike
+    return Problem(f"Unknown field: {shown}", place, did_you_mean(guess))
 
-    matches = get_close_matches(field.lower().replace("_", "-"), list(known), n=1, cutoff=0.75)
-    return matches[0] if matches else None
+
+def did_you_mean(guess: str | None) -> str | None:
+    """The hint that has a guess."""
+    return f"did you mean {guess}?" if guess else None
+
+
+def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> set[str]:
+    """The keys that a mapping may have where the last step of a location is one that it may not have."""
+    models = {model}
+    for step in loc[:-1]:
+        fields = [field for each in models for name, field in each.model_fields.items() if step in (field.alias, name)]
+        if fields:  # and not an index, a key of any name, or the branch of a union
+            models = {found for field in fields for found in _models_in(field.annotation)}
+    return {field.alias or name for each in models for name, field in each.model_fields.items()}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def is_comment(key: str) -> bool:
@@ -124,17 +158,19 @@ def _problems(node: Node, errors: Sequence[ErrorDetails]) -> list[Problem]:
         if error["type"] != "extra_forbidden":
             spot = _Spot.find(node, error["loc"])
             spots.setdefault((spot.steps, "[key]" in error["loc"]), (spot, []))[1].append(error)
-    return [_problem(spot, of_key, found) for (_, of_key), (spot, found) in spots.items()]
+    found = [(spot.key_place if of_key else spot.node.place, spot, some) for (_, of_key), (spot, some) in spots.items()]
+    found.sort(key=lambda each: (each[0].line or 0, each[0].column or 0))
+    told = [_problem(spot, place, some) for place, spot, some in found[:_TOLD]]
+    return told + [Problem(f"{spot} is wrong", place) for place, spot, _ in found[_TOLD:]]
 
 
-def _problem(spot: _Spot, of_key: bool, errors: Sequence[ErrorDetails]) -> Problem:
-    place = spot.key_place if of_key else spot.node.place
+def _problem(spot: _Spot, place: Place, errors: Sequence[ErrorDetails]) -> Problem:
     # A value of the right type that is wrong in itself says more than the types that it also is not.
     values = [error for error in errors if _expected(error) is None]
     if values:
         message = "; ".join(dict.fromkeys(_message(error) for error in values))
         return Problem(f"{spot}: {message}" if spot.steps else message, place)
-    expected = " or ".join(dict.fromkeys(str(_expected(error)) for error in errors))
+    expected = " or ".join(dict.fromkeys(str(_expected(error)) for error in errors[:_LISTED]))
     return Problem(f"{spot}: expected {expected}, not {_describe(spot.node)}", place, _hint(errors, spot.node))
 
 
@@ -147,6 +183,8 @@ def _expected(error: ErrorDetails) -> str | None:
 def _message(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
+    if error["type"] in _BOUNDS:
+        return f"expected a number {_BOUNDS[error['type']]} {next(iter(error['ctx'].values()))}, not {error['input']}"
     if error["type"] == "missing":
         missing = error["loc"][-1]
         return f"'{missing}' is missing" if isinstance(missing, str) else f"expected {missing + 1} or more entries"
@@ -172,6 +210,8 @@ def _describe(node: Node) -> str:
 def _hint(errors: Sequence[ErrorDetails], node: Node) -> str | None:
     types = {error["type"] for error in errors}
     value = node.value
+    if types <= {"enum", "literal_error"} and isinstance(value, str):
+        return did_you_mean(closest(value, re.findall("'([^']*)'", str(_expected(errors[0])))))
     if "string_type" in types and isinstance(value, bool | int | float):
         text = str(value).lower() if isinstance(value, bool) else value
         return f'write it in quotes: "{text}"'

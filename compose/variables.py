@@ -6,6 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from compose.problems import closest
+
+#: Characters: a short text may refer to a long one many times.
+_LONGEST = 64 * 1024
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 
 Value = bool | int | str
@@ -16,11 +20,16 @@ class UndefinedVariable(ValueError):
 
     def __init__(self, name: str, known: Mapping[str, Value]) -> None:
         super().__init__(f"undefined variable '{name}'")
-        self.hint = "variables: " + ", ".join(sorted(known)) if known else None
+        guess = closest(name, known)
+        there = "variables: " + ", ".join(sorted(known)) if known else None
+        self.hint = f"did you mean {guess}? {there}" if guess else there
 
 
 def substitute(text: str, variables: Mapping[str, Value]) -> str:
-    """Put values in the place of references; what they hold is not looked at again. Raises UndefinedVariable."""
+    """Put values in the place of references; what they hold is not looked at again.
+
+    Raises ValueError, and UndefinedVariable, which is one.
+    """
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -29,4 +38,7 @@ def substitute(text: str, variables: Mapping[str, Value]) -> str:
         found = variables[name]
         return str(found).lower() if isinstance(found, bool) else str(found)
 
-    return _REFERENCE.sub(value, text)
+    found = _REFERENCE.sub(value, text)
+    if len(found) > _LONGEST:
+        raise ValueError(f"longer than {_LONGEST} characters with what its variables hold")
+    return found

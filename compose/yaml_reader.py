@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 import yaml
 
-from compose.nodes import Builder, Node, Scalar, measure
+from compose.nodes import Builder, Node, measure
+from compose.problems import closest
 from rpmtree.errors import ConfigError, Place
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -56,8 +57,7 @@ class YamlReader:
         place = self._place(event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor, depth, place)
-        if getattr(event, "tag", None) is not None:
-            raise ConfigError("YAML tags are not supported", place=place, hint="write text in quotes instead")
+        self._check_tag(event, place)
         self._builder.spend(1, depth, place)
         if isinstance(event, yaml.SequenceStartEvent):
             node = Node(tuple(self._items(depth + 1)), place)
@@ -65,7 +65,7 @@ class YamlReader:
             node = self._builder.mapping(self._pairs(depth + 1), place)
         else:
             assert isinstance(event, yaml.ScalarEvent)
-            node = self._builder.scalar(self._value(event, place), place)
+            node = self._value(event, place)
         if (anchor := getattr(event, "anchor", None)) is not None:
             self._anchors[anchor] = node
         return node
@@ -73,7 +73,8 @@ class YamlReader:
     def _alias(self, anchor: str | None, depth: int, place: Place) -> Node:
         node = self._anchors.get(anchor or "")
         if node is None:  # also inside of the anchored value itself, which would never end
-            raise ConfigError(f"unknown alias *{anchor}", place=place)
+            guess = closest(anchor or "", self._anchors)
+            return self._builder.wrong(f"unknown alias *{anchor}", place, f"did you mean *{guess}?" if guess else None)
         size, levels = measure(node)
         self._builder.spend(size, depth + levels, place)
         return node
@@ -89,21 +90,35 @@ class YamlReader:
             if isinstance(event, yaml.MappingEndEvent):
                 return
             place = self._place(event)
-            if not isinstance(event, yaml.ScalarEvent) or event.tag is not None:
-                raise ConfigError("a key must be plain text", place=place)
-            if event.value == "<<" and event.implicit[0]:
-                hint = "put what is shared into a file and include it"
-                raise ConfigError("YAML merge keys (<<) are not supported", place=place, hint=hint)
-            self._builder.spend(1, depth, place)
-            key = self._builder.scalar(event.value, place)
-            yield str(key.value), place, self._node(next(self._events), depth)
+            key = self._key(event, depth, place)
+            value = self._node(next(self._events), depth)
+            if key is not None:
+                yield key, place, value
 
-    def _value(self, event: object, place: Place) -> Scalar:
-        text: str = event.value  # type: ignore[attr-defined] # a ScalarEvent
-        if not event.implicit[0]:  # type: ignore[attr-defined] # in quotes, or a block of text
-            return text
-        if text in _NULLS:
+    def _key(self, event: object, depth: int, place: Place) -> str | None:
+        """The text of a key; None for one that has no place in a document, which is a problem."""
+        if not isinstance(event, yaml.ScalarEvent):
+            self._builder.wrong("a key must be plain text", place)
+            self._node(event, depth)
             return None
+        self._check_tag(event, place)
+        if event.value == "<<" and event.implicit[0]:
+            hint = "put what is shared into a file and include it"
+            self._builder.wrong("YAML merge keys (<<) are not supported", place, hint)
+            return None
+        self._builder.spend(1, depth, place)
+        return None if self._builder.scalar(event.value, place).value is None else str(event.value)
+
+    def _check_tag(self, event: object, place: Place) -> None:
+        if getattr(event, "tag", None) is not None:
+            self._builder.wrong("YAML tags are not supported", place, "write text in quotes instead")
+
+    def _value(self, event: yaml.ScalarEvent, place: Place) -> Node:
+        text: str = event.value
+        if not event.implicit[0]:  # in quotes, or a block of text
+            return self._builder.scalar(text, place)
+        if text in _NULLS:
+            return Node(None, place)
         if text in _BOOLEANS:
-            return _BOOLEANS[text]
-        return self._builder.integer(text, place) if _INTEGER.fullmatch(text) else text
+            return Node(_BOOLEANS[text], place)
+        return self._builder.integer(text, place) if _INTEGER.fullmatch(text) else self._builder.scalar(text, place)

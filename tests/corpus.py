@@ -39,7 +39,7 @@ REASONS = (
     ("duplicate key", "has a key twice, of which one would be lost"),
     ("not JSON", "is not JSON"),
     ("not YAML", "is not YAML"),
-    ("Unknown fields: groups", "has a key that rpm-ostree never had"),
+    ("Unknown field: groups", "has a key that rpm-ostree never had"),
     ("is incompatible with machineid-compat", "units with machineid-compat: false, which rpm-ostree refuses, too"),
     ("expected array of strings", "a list of packages that is none"),
 )

@@ -293,7 +293,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert error.place.line == 1
     assert error.detail is not None
     places = [line.split(": ")[0].removeprefix(str(tmp_path / "t.yaml") + ":") for line in error.detail.splitlines()]
-    assert places == ["2:12", "2:18", "3:1"]
+    assert places == ["2:12", "2:18", "3:1", "4:1"]
 
 
 def test_a_typing_error_gets_a_hint(tmp_path: Path) -> None:

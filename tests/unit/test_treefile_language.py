@@ -112,7 +112,7 @@ def test_a_body_is_a_treefile(tmp_path: Path) -> None:
     assert [path.name for path in loaded.files] == ["one.yaml", "t.yaml"]
     files["t.yaml"] = "variables: {a: 1}\nconditional-include:\n- if: a == 1\n  include:\n    pakages: [a]"
     error = refused(tmp_path, files)
-    assert (error.place.line, error.place.column, error.hint) == (5, 5, "did you mean packages (for pakages)?")  # type: ignore[union-attr]
+    assert (error.place.line, error.place.column, error.hint) == (5, 5, "did you mean packages?")  # type: ignore[union-attr]
 
 
 def test_variables_that_conditions_see(tmp_path: Path) -> None:
