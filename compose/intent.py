@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from compose import metadata, plan
-from compose.layers import Layers, find_layers
 from compose.load import LoadedTreefile
 from compose.options import TreeOptions
 from compose.plan import Previous
@@ -34,8 +33,6 @@ class Intent:
     version: str | None
     #: What signs the commit.
     key: GpgKey | None
-    #: Commits that are put on the packages.
-    layers: Layers
 
 
 def intend(options: TreeOptions, loaded: LoadedTreefile) -> Intent:
@@ -47,7 +44,7 @@ def intend(options: TreeOptions, loaded: LoadedTreefile) -> Intent:
     previous = plan.read_previous(repo, loaded.treefile, options)
     extra = _extra_metadata(options, loaded)
     version, key = version_of(loaded, previous, extra), _key(options, loaded)
-    return Intent(options, loaded, repo, previous, extra, version, key, find_layers(loaded, options, repo))
+    return Intent(options, loaded, repo, previous, extra, version, key)
 
 
 def version_of(loaded: LoadedTreefile, previous: Previous, extra: dict[str, Variant]) -> str | None:

@@ -72,11 +72,15 @@ def postprocess(rootfs: Path, options: TreeOptions, loaded: LoadedTreefile, repo
     return _postprocess(rootfs, spec, COMPOSE_STEPS, options.source_date_epoch, reporter)
 
 
-def postprocess_as_it_is(rootfs: Path, source_date_epoch: int | None, reporter: Reporter) -> Prepared:
-    """The same without a treefile: the defaults of all its keys hold."""
-    return _postprocess(
-        rootfs, lambda epoch: FinishSpec(source_date_epoch=epoch), SYSTEM_STEPS, source_date_epoch, reporter
-    )
+def postprocess_as_it_is(
+    rootfs: Path, reporter: Reporter, *, labels: bool = True, source_date_epoch: int | None
+) -> Prepared:
+    """The same without a treefile: the defaults of all its keys hold, and there are to be labels unless not wanted."""
+
+    def spec(epoch: int) -> FinishSpec:
+        return FinishSpec(selinux=labels, source_date_epoch=epoch)
+
+    return _postprocess(rootfs, spec, SYSTEM_STEPS, source_date_epoch, reporter)
 
 
 def commit(options: TreeOptions, loaded: LoadedTreefile, rootfs: Path, reporter: Reporter) -> Outcome:

@@ -9,6 +9,7 @@ from compose import plan
 from compose.deliver import deliver
 from compose.gather import epoch_of, gather, request_of
 from compose.intent import Intent, commit_metadata, intend, parent_of, recorded
+from compose.layers import Layers, find_layers
 from compose.load import LoadedTreefile
 from compose.options import TreeOptions
 from compose.report import Outcome
@@ -34,15 +35,16 @@ def compose_tree(options: TreeOptions, loaded: LoadedTreefile, basearch: str, re
 
 def _compose(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporter: Reporter) -> Outcome:
     intent = intend(options, loaded)
+    layers = find_layers(loaded, options, intent.repo)
     request = request_of(options, loaded, basearch, reporter)
     with open_workspace(intent.repo.path / "tmp", options.cachedir) as workspace:
         gathered = gather(
-            request, options, loaded, workspace, reporter, unless=intent.previous.inputhash, layers=intent.layers
+            request, options, loaded, workspace, reporter, unless=intent.previous.inputhash, layers=layers
         )
         if gathered.packages is None:
             return gathered.outcome
         values = commit_metadata(intent, gathered.solution, gathered.outcome.inputhash)
-        committed = _build(workspace, gathered.packages, intent, values, reporter)
+        committed = _build(workspace, gathered.packages, intent, values, reporter, layers=layers)
         detached = recorded(intent, gathered.solution, "detached")
         return deliver(intent, workspace.store, committed, gathered.outcome, reporter, detached=detached)
 
@@ -53,11 +55,13 @@ def _build(
     intent: Intent,
     values: dict[str, Variant],
     reporter: Reporter,
+    *,
+    layers: Layers,
 ) -> CommittedRoot:
     """Assemble, finish, commit to the workspace."""
     check_host()
     epoch = epoch_of(intent.options, [found.commit.timestamp for found in packages])
-    spec = plan.root_spec(intent.loaded, intent.previous, epoch, intent.layers.commits)
+    spec = plan.root_spec(intent.loaded, intent.previous, epoch, layers.commits)
     finish = plan.finish_spec(intent.loaded, intent.previous, intent.version, epoch, intent.options)
     with assemble_root(workspace.store, workspace.work, packages, spec, reporter) as root:
         finish_root(root.tree, finish, COMPOSE_STEPS, reporter)

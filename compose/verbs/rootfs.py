@@ -82,6 +82,7 @@ def _add_postprocess(verbs: Verbs) -> None:
     add_allow_outside(postprocess)
     add_repo(postprocess)
     add_unified_core(postprocess)
+    add_disable_selinux(postprocess)
     add_previous_options(postprocess.add_argument_group("the compose before"))
 
 
@@ -90,7 +91,8 @@ def _postprocess(args: argparse.Namespace, app: App) -> None:
 
     if args.treefile is None:
         time = epoch(app.environ.get("SOURCE_DATE_EPOCH"))
-        show(postprocess_as_it_is(args.rootfs, time, app.reporter), app)
+        labels = not args.disable_selinux
+        show(postprocess_as_it_is(args.rootfs, app.reporter, labels=labels, source_date_epoch=time), app)
     elif loaded := load_treefile(args, app):
         show(postprocess(args.rootfs, tree_options(args, app), loaded, app.reporter), app)
 

@@ -26,7 +26,7 @@ COMMIT = (
 OPTIONS = {
     "tree": (f"{INSTALL} {COMMIT}", ["t.yaml"]),
     "install": (f"{INSTALL} --postprocess", ["t.yaml", "dest"]),
-    "postprocess": ("--unified-core", ["rootfs"]),
+    "postprocess": ("--unified-core --disable-selinux", ["rootfs"]),
     "commit": (f"{COMMIT} --unified-core", ["t.yaml", "rootfs"]),
     "extensions": ("--base-rev= --rootfs= --cachedir= --layer-repo= --touch-if-changed= --repo=",
                    ["--output-dir=out", "t.yaml", "ext.yaml"]),
