@@ -190,6 +190,16 @@ class Bench:
         self.treefile["repos"] = ["shale", name]
         return where
 
+    def add_layer(self, repo: Path, name: str, **files: str) -> None:
+        """Commit a tree of those files in /usr to a branch of `repo`; `__` stands for a slash."""
+        source = self.top / "layer-source"
+        shutil.rmtree(source, ignore_errors=True)
+        for path, content in files.items():
+            target = source / "usr" / path.replace("__", "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(content)
+        ostree(repo, "commit", f"--branch={name}", f"--tree=dir={source}", "--owner-uid=0", "--owner-gid=0")
+
     def argv(self, *options: str | Path, cached: bool = True) -> list[str]:
         """The command line; the treefile is written."""
         self.treefile_path.write_text(json.dumps(self.treefile))  # JSON is YAML

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from rpmtree.ostree.detached import add_detached
@@ -71,21 +70,10 @@ class TestSysusers:
 
 
 class TestLayers:
-    @staticmethod
-    def layer(bench: Bench, repo: Path, name: str, **files: str) -> None:
-        """Commit a tree of those files in /usr to a branch; `__` stands for a slash."""
-        source = bench.top / "layer-source"
-        shutil.rmtree(source, ignore_errors=True)
-        for path, content in files.items():
-            target = source / "usr" / path.replace("__", "/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(content)
-        ostree(repo, "commit", f"--branch={name}", f"--tree=dir={source}", "--owner-uid=0", "--owner-gid=0")
-
     def test_on_top_of_packages(self, bench: Bench) -> None:
         layers = bench.top / "layers"
         ostree(layers, "init", "--mode=archive")
-        self.layer(bench, layers, "demo/one", share__demo="one", etc__demo="conf", bin__greet="#!/bin/sh\n")
+        bench.add_layer(layers, "demo/one", share__demo="one", etc__demo="conf", bin__greet="#!/bin/sh\n")
         bench.treefile |= {"ostree-override-layers": ["demo/one"]}
         assert "--layer-repo" in bench.compose(status=3).stderr
         option = f"--layer-repo={layers}"
@@ -97,18 +85,18 @@ class TestLayers:
         assert bench.compose(option).stdout == NO_CHANGES
         ostree(layers, "commit", "--branch=demo/one", "--tree=ref=demo/one", "--subject=again")
         assert bench.compose(option).stdout == NO_CHANGES
-        self.layer(bench, layers, "demo/one", share__demo="two")
+        bench.add_layer(layers, "demo/one", share__demo="two")
         bench.compose(option)
         assert (bench.cat("/usr/share/demo"), "/usr/etc/demo" in bench.paths()) == ("two", False)
 
     def test_conflicts_are_refused(self, bench: Bench) -> None:
-        self.layer(bench, bench.repo, "demo/one", bin__greet="other")
+        bench.add_layer(bench.repo, "demo/one", bin__greet="other")
         bench.treefile["ostree-layers"] = ["demo/one"]
         before = bench.state()
         refused = bench.compose(status=9).stderr
         assert "greeter-1:2.0~rc1-1.noarch and the layer demo/one own different files at /usr/bin/greet" in refused
         assert bench.state() == before
-        self.layer(bench, bench.repo, "demo/one", share__demo="one")
+        bench.add_layer(bench.repo, "demo/one", share__demo="one")
         bench.compose()
         plain = bench.commit()
         bench.treefile |= {"ostree-layers": [], "ostree-override-layers": ["demo/one"]}
@@ -117,7 +105,7 @@ class TestLayers:
         assert bench.commit() != plain
 
     def test_scripts_see_them(self, bench: Bench) -> None:
-        self.layer(bench, bench.repo, "demo/one", lib__libstone_x="one")
+        bench.add_layer(bench.repo, "demo/one", lib__libstone_x="one")
         bench.treefile["ostree-layers"] = ["demo/one"]
         bench.add_repo("look", [rpm("look", requires=["shell"], pre="cat /usr/lib/libstone_x >/etc/seen")])
         bench.treefile["packages"] = ["greeter", "kernel", "look"]
