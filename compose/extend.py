@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def extend(options: TreeOptions, loaded: LoadedTreefile, wish: Wish, basearch: s
             repos, resolved.packages, basearch, recommends=loaded.treefile.recommends, base=Path(base)
         )
         with opened(request, options, workspace, reporter) as source:
-            solution = solve(source, reporter)
+            solution = _with(solve(source, reporter), source.alone(resolved.development))
             names = {f"{p.nevra.name}-{p.nevra.version}-{p.nevra.release}.{p.nevra.arch}.rpm": p
                      for p in solution.packages}  # fmt: skip
             answer = Extended(str(wish.output), tuple(names), changed=True)
@@ -105,6 +105,12 @@ def extend(options: TreeOptions, loaded: LoadedTreefile, wish: Wish, basearch: s
     _tell_of_older(wish.output, names, reporter)
     touch(options.touch_if_changed)
     return answer
+
+
+def _with(solution: Solution, more: Sequence[SolvedPackage]) -> Solution:
+    """A solution with packages that nobody asked the solver about."""
+    packages = {*solution.packages, *more}
+    return replace(solution, packages=tuple(sorted(packages, key=lambda package: package.nevra)))
 
 
 def _copy_base(options: TreeOptions, loaded: LoadedTreefile, wish: Wish, directory: Path) -> None:

@@ -7,7 +7,7 @@ extensions: {NAME: {packages, repos, architectures, match-base-evr, kind: os-ext
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,9 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from compose import document
+from compose.keys import WITHOUT_EFFECT
 from compose.nodes import Node, below, plain
-from compose.parts import Section
+from compose.parts import Modules, Section
 from compose.problems import Notice, Problem, refuse
 from compose.texts import Name, Packages
 from compose.validate import check
@@ -26,6 +27,8 @@ from rpmtree.rpm.nevra import Nevra
 
 class Extension(Section):
     """One set of packages."""
+
+    modules: Modules | None = Field(default=None, description="Module streams. Without effect: modularity is gone.")
 
     packages: Packages = Field(default=(), description="The packages; without any, the one of the extension's name.")
     repos: tuple[Name, ...] = Field(default=(), description="Repositories to look in, too.")
@@ -39,6 +42,7 @@ class Extension(Section):
 
 
 class _File(Section):
+    modules: Modules | None = None
     repos: tuple[Name, ...] = ()
     extensions: dict[Name, Extension]
 
@@ -61,9 +65,14 @@ class Extensions:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What is to be solved on a base, and the document with that in it."""
+    """What is to be solved on a base, and the document with that in it.
+
+    What is for `development` goes into containers where something is built: it is taken as it is, without what it
+    needs, and also where the base has it.
+    """
 
     packages: tuple[str, ...]
+    development: tuple[str, ...]
     document: dict[str, JsonValue]
 
 
@@ -78,7 +87,15 @@ def read(path: Path, basearch: str) -> Extensions:
         for name, found in content.extensions.items()
         if found.architectures is None or basearch in found.architectures
     }
+    notices += [Notice("modules has no effect", place, WITHOUT_EFFECT["modules"]) for place in _modules(root, here)]
     return Extensions(content.repos, here, tuple(notices), root)
+
+
+def _modules(root: Node, names: Iterable[str]) -> list[Place]:
+    """Where module streams are named."""
+    extensions = below(root, "extensions")
+    nodes = [root, *(below(extensions, name) for name in names)] if extensions else [root]
+    return [node.keys["modules"] for node in nodes if node and "modules" in node.keys]
 
 
 def resolve(extensions: Extensions, base: Sequence[Nevra]) -> Resolved:
@@ -109,19 +126,26 @@ def resolve(extensions: Extensions, base: Sequence[Nevra]) -> Resolved:
                 packages = tuple(f"{package}-{found[0]}" for package in packages)
         resolved[name] = packages
     refuse(problems)
-    specs = dict.fromkeys(spec for packages in resolved.values() for spec in packages)
-    return Resolved(tuple(specs), _json(extensions, resolved))
+    return Resolved(
+        _of_kind("os-extension", extensions, resolved),
+        _of_kind("development", extensions, resolved),
+        _json(extensions, resolved),
+    )
+
+
+def _of_kind(kind: str, extensions: Extensions, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    chosen = (resolved[name] for name, extension in extensions.extensions.items() if extension.kind == kind)
+    return tuple(dict.fromkeys(spec for packages in chosen for spec in packages))
 
 
 def _json(extensions: Extensions, resolved: Mapping[str, tuple[str, ...]]) -> dict[str, JsonValue]:
-    """The document for this architecture, with the packages that were looked for."""
+    """The document for this architecture as rpm-ostree has it: packages that were looked for, repositories together."""
     found: dict[str, JsonValue] = {}
     for name, extension in sorted(extensions.extensions.items()):
-        values = extension.model_copy(update={"packages": resolved[name]}).model_dump(
-            mode="json", by_alias=True, exclude_none=True, exclude={"architectures"}
+        found[name] = extension.model_copy(update={"packages": resolved[name]}).model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude={"repos", "modules"}
         )
-        found[name] = {key: value for key, value in values.items() if value != []}
-    return {"repos": list(extensions.repos), "extensions": found}
+    return {"repos": list(extensions.all_repos), "extensions": found}
 
 
 def _place(root: Node, name: str, what: str) -> Place:

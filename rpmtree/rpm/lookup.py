@@ -58,6 +58,13 @@ def offered(packages: PackageSack, repo_id: str, name: str) -> Nevra | None:
     return None if best is None else nevra_of(best)
 
 
+def newest(packages: PackageSack, spec: str, basearch: str) -> list[Any]:
+    """The newest build of each package that `spec` matches, of the architecture itself where there is one of it."""
+    found = list(packages.unless_unwanted(packages.matching(spec).available()).latest())
+    own = {package.name for package in found if package.arch in (basearch, "noarch")}
+    return [package for package in found if package.name not in own or package.arch in (basearch, "noarch")]
+
+
 def newer(packages: PackageSack, present: Sequence[Nevra]) -> tuple[tuple[Nevra, Nevra], ...]:
     """What `PackageSource.newer` says."""
     by_name: dict[str, list[Nevra]] = defaultdict(list)

@@ -129,6 +129,20 @@ class PackageSource:
             raise self._failure(answer)
         return self._checked(answer)
 
+    def alone(self, specs: Sequence[str]) -> tuple[SolvedPackage, ...]:
+        """The newest of each package that a spec matches, without what it needs, whatever the base has; sorted.
+
+        Raises SolveError with all specs that match nothing.
+        """
+        if "filelists" not in self._kinds and any(spec.startswith("/") for spec in specs):
+            self._load([*self._kinds, "filelists"])
+        found = {spec: lookup.newest(self._packages, spec, self._request.basearch) for spec in specs}
+        if missing := [f"no repository has {spec}" for spec in specs if not found[spec]]:
+            enabled = ", ".join(sorted(repo.id for repo in self._repos))
+            raise SolveError(missing[0], missing, hint=f"repositories: {enabled}")
+        solved = {self._solved(package) for packages in found.values() for package in packages}
+        return tuple(sorted(solved, key=lambda package: package.nevra))
+
     def _answer(self) -> Answer:
         """The first answer that is a solution, of those that fulfil more wishes and less; else the last."""
         kept = self._other_builds()

@@ -66,7 +66,7 @@ def test_what_the_base_lacks_comes_once(composed: Bench, tmp_path: Path) -> None
         "repos": ["more"],
         "extensions": {
             "kernel-devel": {"packages": ["kernel-devel-6.0-1"], "match-base-evr": "kernel", "kind": "development"},
-            "tracing": {"packages": ["tracer"], "repos": ["more"], "kind": "os-extension"},
+            "tracing": {"packages": ["tracer"], "kind": "os-extension"},
         },
     }
     os.utime(stamp, (1, 1))
@@ -103,7 +103,7 @@ def test_the_branch_or_a_root_may_be_the_base(composed: Bench, tmp_path: Path) -
         ({"a": {"packages": ["tracer", "greeter"]}}, 3, "ext.yaml:1:"),
         ({"a": {"packages": ["clash"]}}, 4, "clash"),
         ({"a": {"packages": ["absent"]}}, 4, "absent"),
-        ({"a": {"packages": ["'libstone = 4'"], "kind": "development"}}, 4, "libstone"),
+        ({"a": {"packages": ["'libstone = 5'"], "kind": "development"}}, 4, "libstone = 5"),
         ({"a": {"packages": ["tracer"], "repos": ["unknown"]}}, 3, "unknown"),
     ],
 )
@@ -138,5 +138,15 @@ def test_packages_must_be_signed(bench: Bench, tmp_path: Path, key: Key | None, 
 
 
 def test_what_is_in_the_base_may_be_asked_for_to_build_with(composed: Bench, tmp_path: Path) -> None:
-    document = {"extensions": {"libstone": {"kind": "development"}}}
-    assert "Wrote 0 packages" in extend(composed, tmp_path, document, f"--repo={composed.repo}").stdout
+    """As they are: what they need is not looked for, and what the base has of them says nothing."""
+    wanted = {
+        "own": {"packages": ["libstone"], "match-base-evr": "libstone", "kind": "development"},
+        "newer": {"packages": ["libstone"], "kind": "development"},
+        "tracing": {"packages": ["tracer /usr/src/kernels/6.1/Makefile"], "kind": "development"},
+    }
+    document = {"repos": ["more"], "extensions": wanted}
+    extend(composed, tmp_path, document, f"--repo={composed.repo}")
+    expected = ["kernel-devel-6.1-1.x86_64.rpm", "libstone-3.1-1.noarch.rpm", "libstone-4-1.noarch.rpm",
+                "tracer-1.0-1.noarch.rpm"]  # fmt: skip
+    assert rpms(tmp_path) == expected
+    assert extend(composed, tmp_path, document, f"--repo={composed.repo}").stdout == "No change.\n"

@@ -39,19 +39,37 @@ extensions:
   kernel: {kind: development}
 """
     found = resolved(tmp_path, text)
-    assert found.packages == ("strace", "ltrace", "plain", "kernel-devel-6.0-1", "stone-devel-1:3.1-2", "kernel")
+    assert found.packages == ("strace", "ltrace", "plain", "stone-devel-1:3.1-2")
+    assert found.development == ("kernel-devel-6.0-1", "kernel")
     assert found.document == {
-        "repos": ["more"],
+        "repos": ["more", "own"],
         "extensions": {
             "kernel": {"packages": ["kernel"], "kind": "development"},
-            "kernel-devel": {"packages": ["kernel-devel-6.0-1"], "match-base-evr": "kernel", "kind": "development"},
+            "kernel-devel": {
+                "packages": ["kernel-devel-6.0-1"],
+                "architectures": ["x86_64", "aarch64"],
+                "match-base-evr": "kernel",
+                "kind": "development",
+            },
             "plain": {"packages": ["plain"], "kind": "os-extension"},
             "stone-devel": {"packages": ["stone-devel-1:3.1-2"], "match-base-evr": "libstone", "kind": "os-extension"},
-            "tracer": {"packages": ["strace", "ltrace"], "repos": ["own"], "kind": "os-extension"},
+            "tracer": {"packages": ["strace", "ltrace"], "kind": "os-extension"},
         },
     }
     assert extensions.read(tmp_path / "ext.yaml", "x86_64").all_repos == ("more", "own")
     assert "elsewhere" in resolved(tmp_path, text, "s390x").packages
+
+
+def test_modules_are_named_and_have_no_effect(tmp_path: Path) -> None:
+    path = tmp_path / "ext.yaml"
+    path.write_text("modules: {enable: [a:1]}\nextensions:\n  kata:\n    modules: {enable: [virt:av]}\n")
+    notices = extensions.read(path, "x86_64").notices
+    assert [(notice.place.line, notice.message) for notice in notices] == [
+        (1, "modules has no effect"), (4, "modules has no effect")
+    ]  # fmt: skip
+    assert extensions.resolve(extensions.read(path, "x86_64"), BASE).document["extensions"] == {
+        "kata": {"packages": ["kata"], "kind": "os-extension"}
+    }
 
 
 @pytest.mark.parametrize(
