@@ -15,6 +15,7 @@ from compose.lockfile import read as read_locks
 from compose.options import TreeOptions
 from compose.report import Outcome, transaction, write_lockfile
 from compose.workspace import Workspace
+from rpmtree.errors import ConfigError, Place
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache
 from rpmtree.pkgcache.ensure import ensure_imported
 from rpmtree.progress import Reporter, step
@@ -35,6 +36,7 @@ class Gathered:
 
 def request_of(options: TreeOptions, loaded: LoadedTreefile, basearch: str, reporter: Reporter) -> PackageRequest:
     """What a treefile asks of the solver, with its .repo files and the lockfiles read. Raises ConfigError."""
+    plan.check_seeds(loaded)
     repos = plan.repositories(loaded, options, basearch, reporter)
     return plan.package_request(loaded.treefile, repos, read_locks(options.lockfiles), options, basearch)
 
@@ -74,6 +76,9 @@ def gather(
     """
     with opened(request, options, workspace, reporter) as source:
         solution = solve(source, reporter)
+        if not solution.packages:
+            place = loaded.places.get("packages", Place(str(options.treefile), 1, 1))
+            raise ConfigError("No packages in transaction", place=place, hint="name some in `packages`")
         outcome = Outcome((), tuple(str(found.nevra) for found in solution.packages), _hash(loaded, solution, layers))
         write_lockfile(options, solution)
         if options.dry_run:

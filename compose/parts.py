@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from compose.texts import File, Line, Name, Packages
+from compose.texts import Account, File, Line, Name, Packages
 from rpmtree.root.spec import VarPolicy
 
 
@@ -49,6 +49,11 @@ class _Check(Section):
     )
     filename: File | None = Field(default=None, description="The file, with `type: file`.")
 
+    @property
+    def seeds(self) -> bool:
+        """Whether what is compared with is also what a tree starts from."""
+        return self.type in ("file", "data")
+
     @model_validator(mode="after")
     def _fitting(self) -> Self:
         entries: object = getattr(self, "entries", None)
@@ -68,15 +73,15 @@ def _ids(value: object) -> object:
 class CheckPasswd(_Check):
     """What user ids are compared with."""
 
-    entries: dict[Name, Annotated[tuple[Id, ...], BeforeValidator(_ids), Field(min_length=1, max_length=2)]] | None = (
-        Field(default=None, description="With `type: data`: for each user a uid, [uid] or [uid, gid].")
-    )
+    entries: (
+        dict[Account, Annotated[tuple[Id, ...], BeforeValidator(_ids), Field(min_length=1, max_length=2)]] | None
+    ) = Field(default=None, description="With `type: data`: for each user a uid, [uid] or [uid, gid].")
 
 
 class CheckGroups(_Check):
     """What group ids are compared with."""
 
-    entries: dict[Name, Id] | None = Field(default=None, description="With `type: data`: for each group its gid.")
+    entries: dict[Account, Id] | None = Field(default=None, description="With `type: data`: for each group its gid.")
 
 
 #: The scripts of a package that run in a compose, by RPM's names.

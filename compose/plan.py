@@ -198,22 +198,26 @@ def finish_spec(
     )
 
 
+def check_seeds(loaded: LoadedTreefile) -> None:
+    """Raise ConfigError where users come from the treefile and groups from a commit, or the reverse."""
+    users, groups = loaded.treefile.check_passwd, loaded.treefile.check_groups
+    if users.seeds != groups.seeds:
+        kinds, key = (("JSON", "commit"), "check-passwd") if users.seeds else (("commit", "JSON"), "check-groups")
+        raise ConfigError(
+            f"configured to migrate passwd data from {kinds[0]}, and group data from {kinds[1]}",
+            place=loaded.places.get(key, Place(str(loaded.files[-1]), 1, 1)),
+            hint="set check-passwd and check-groups to the same type",
+        )
+
+
 def _seeds(loaded: LoadedTreefile, previous: Previous) -> tuple[str, str]:
     """The passwd and group entries that are there before any script: the checks' own, or the previous commit's.
 
-    A check against a file or data seeds the ids, as in rpm-ostree (src/libpriv/rpmostree-passwd-util.cxx), which
-    refuses to take one of the two from the treefile and the other from a commit, too.
+    A check against a file or data seeds the ids, as in rpm-ostree (src/libpriv/rpmostree-passwd-util.cxx);
+    see `check_seeds`.
     """
     users, groups = loaded.treefile.check_passwd, loaded.treefile.check_groups
-    given = {"file", "data"}
-    if (users.type in given) != (groups.type in given):
-        kinds = ("JSON", "commit") if users.type in given else ("commit", "JSON")
-        raise ConfigError(
-            f"configured to migrate passwd data from {kinds[0]}, and group data from {kinds[1]}",
-            place=Place(str(loaded.files[-1])),
-            hint="set check-passwd and check-groups to the same type",
-        )
-    if users.type not in given:
+    if not users.seeds:
         return (previous.passwd, previous.group) if loaded.treefile.preserve_passwd else ("", "")
     passwd = _file_text(loaded.externals.passwd) if users.type == "file" else ""
     group = _file_text(loaded.externals.group) if groups.type == "file" else ""

@@ -70,6 +70,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _account(text: str) -> str:
+    if ":" in text:
+        raise ValueError(f"not a user or group: {text!r}")
+    return _name(text)
+
+
 def _unit(text: str) -> str:
     if not _UNIT.fullmatch(text) or text in (".", "..") or len(text) > 255:
         raise ValueError(f"not a systemd unit: {text!r}")
@@ -140,12 +146,14 @@ def _remove_rule(rule: tuple[str, ...]) -> tuple[str, ...]:
 
 #: One line that a person reads.
 Line = Annotated[StrictStr, AfterValidator(_line)]
-#: A name of a package, user, group, unit, repository or OS: one path component, no option.
+#: A name of a package, repository or OS: one path component, no option.
 Name = Annotated[StrictStr, AfterValidator(_name)]
 #: A systemd unit, which may have escapes (`\\x2d`) in its name.
 Unit = Annotated[StrictStr, AfterValidator(_unit)]
-#: A name, or `*` for all of them.
-NameOrAll = Annotated[StrictStr, AfterValidator(lambda text: text if text == "*" else _name(text))]
+#: The name of a user or group: no colon, which ends it in /etc/passwd and /etc/group.
+Account = Annotated[StrictStr, AfterValidator(_account)]
+#: The same, or `*` for all of them.
+AccountOrAll = Annotated[StrictStr, AfterValidator(lambda text: text if text == "*" else _account(text))]
 #: A name in `variables`.
 VariableName = Annotated[StrictStr, AfterValidator(_variable)]
 #: A name in `repovars`.

@@ -34,11 +34,12 @@ from compose.parts import (
     year,
 )
 from compose.texts import (
+    Account,
+    AccountOrAll,
     Destination,
     File,
     Line,
     Name,
-    NameOrAll,
     Packages,
     Relative,
     Releasever,
@@ -284,7 +285,7 @@ class Treefile(Section):
         "."
     )
     etc_group_members: Annotated[
-        tuple[Name, ...], Merge.LIST, Field(description="Groups that are in /etc/group, too, to add members to.")
+        tuple[Account, ...], Merge.LIST, Field(description="Groups that are in /etc/group, too, to add members to.")
     ] = ()
     preserve_passwd: Annotated[
         StrictBool, First, Field(description="Start from the previous commit's ids, so that they stay.")
@@ -296,10 +297,10 @@ class Treefile(Section):
         CheckGroups()
     )
     ignore_removed_users: Annotated[
-        tuple[NameOrAll, ...], Merge.SET, Field(description="Users that may vanish; `*` is all.")
+        tuple[AccountOrAll, ...], Merge.SET, Field(description="Users that may vanish; `*` is all.")
     ] = ()
     ignore_removed_groups: Annotated[
-        tuple[NameOrAll, ...], Merge.SET, Field(description="Groups that may vanish; `*` is all.")
+        tuple[AccountOrAll, ...], Merge.SET, Field(description="Groups that may vanish; `*` is all.")
     ] = ()
     postprocess: Annotated[
         tuple[StrictStr, ...],
