@@ -203,7 +203,8 @@ def test_repositories_must_be_there(tmp_path: Path, text: str, line: int) -> Non
     [
         "repovars: {basearch: x}", "repovars: {releasever: x}", "advisories-metadata: some", "edition: 2014.5",
         "automatic-version-suffix: ''", "ima: 1", "container-cmd: /bin/sh", "ostree-layers: [\"a\\nb\"]",
-        "lockfile-repos: [a/b]", "check-groups: {type: file}", "etc-group-members: ['a:b']", "ignore-removed-users: ['a:b']",
+        "lockfile-repos: [a/b]", "check-groups: {type: file}", "etc-group-members: ['a:b']",
+        "ignore-removed-users: ['a:b']",
         "check-groups: {type: data, entries: {'a:b': 0}}", "documentation: 'no'",
         "ignore-removed-groups: '*'", "initramfs-args: [3]", "add-files: [[a]]", "add-files: [[a, usr/b, c]]",
         "rojig: {nme: a}", "rojig: a", "modules: [a]", "modules: {enable: a}", "boot-location: both", "ref: ''",
