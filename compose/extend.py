@@ -26,7 +26,7 @@ from rpmtree.pkgcache.cache import PackageCache
 from rpmtree.pkgcache.ensure import ensure_imported
 from rpmtree.progress import Reporter, step
 from rpmtree.root.installed import copy_database
-from rpmtree.root.rpmdb import HOME, SYSIMAGE
+from rpmtree.root.rpmdb import HOME, HOMES
 from rpmtree.rpm.database import DATABASE_FILE, read_database
 from rpmtree.rpm.request import PackageRequest, Solution, SolvedPackage
 
@@ -130,7 +130,7 @@ def _copy_base(options: TreeOptions, loaded: LoadedTreefile, wish: Wish, directo
     checksum = repo.resolve(rev)
     if checksum is None:
         raise StoreError(f"{repo.path} has no commit {rev}")
-    found = (repo.read_file(checksum, f"{home}/{DATABASE_FILE}") for home in (HOME, SYSIMAGE))
+    found = (repo.read_file(checksum, f"{home}/{DATABASE_FILE}") for home in HOMES)
     data = next((data for data in found if data), None)
     if data is None:
         raise StoreError(f"the commit {rev} has no rpm database in sqlite form at /{HOME}")

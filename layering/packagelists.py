@@ -18,11 +18,9 @@ from rpmtree.ostree.detached import read_detached
 from rpmtree.ostree.refs import resolve
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.variant import Variant
+from rpmtree.root.rpmdb import HOMES
 from rpmtree.rpm.nevra import Nevra
 
-#: Where a commit may keep its rpm database: here, on Fedora, on what is newer.
-_HOMES = ("usr/share/rpm", "usr/lib/sysimage/rpm")
-_DATABASE = "rpmdb.sqlite"
 _ADVISORIES, _ADVISORY_ROWS = "rpmostree.advisories", "a(suuasa{sv})"
 KINDS = ("unknown", "security", "bugfix", "enhancement", "newpackage")
 SEVERITIES = ("none", "low", "moderate", "important", "critical")
@@ -112,11 +110,14 @@ def version(builds: Iterable[Nevra]) -> str:
 @contextmanager
 def _database(repository: Repository, checksum: bytes) -> Iterator[Path]:
     """A copy of the rpm database in a commit."""
-    data = next((data for home in _HOMES if (data := repository.read_file(checksum, f"{home}/{_DATABASE}"))), None)
+    from rpmtree.rpm.database import DATABASE_FILE
+
+    found = (repository.read_file(checksum, f"{home}/{DATABASE_FILE}") for home in HOMES)
+    data = next((data for data in found if data), None)
     if data is None:
         raise StoreError(f"the commit {checksum.hex()} lists no packages, and has no rpm database in sqlite form")
     with tempfile.TemporaryDirectory(prefix="strata-rpmdb-") as directory:
-        (Path(directory) / _DATABASE).write_bytes(data)
+        (Path(directory) / DATABASE_FILE).write_bytes(data)
         yield Path(directory)
 
 

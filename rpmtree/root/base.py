@@ -14,7 +14,7 @@ from rpmtree.ostree import tree
 from rpmtree.ostree.objects import Commit, Kind
 from rpmtree.ostree.store import Store
 from rpmtree.ostree.tree import Directory
-from rpmtree.root.rpmdb import HOME, SYSIMAGE
+from rpmtree.root.rpmdb import HOME, HOMES
 from rpmtree.root.spec import OptUsrLocal
 from rpmtree.rpm.database import DATABASE_FILE, read_records
 from rpmtree.rpm.nevra import Nevra
@@ -135,7 +135,7 @@ def read_root(store: Store, commit: Commit, *, whole: bool = True) -> Directory:
 
 
 def _database(store: Store, checksum: bytes, root: Directory) -> Path:
-    for home in (HOME, SYSIMAGE):
+    for home in HOMES:
         directory = root.directory(home)
         if directory is not None and DATABASE_FILE in directory.files:
             path = Path(store.object_path(Kind.FILE, directory.files[DATABASE_FILE]))

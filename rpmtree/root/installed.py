@@ -9,18 +9,15 @@ from pathlib import Path
 
 from rpmtree.errors import StoreError
 from rpmtree.files import Root
-from rpmtree.root.rpmdb import HOME, SYSIMAGE
+from rpmtree.root.rpmdb import ROOT_HOMES
 from rpmtree.rpm.database import DATABASE_FILE, read_records
 from rpmtree.rpm.package import Package, installed_from_header
 from rpmtree.rpm.signatures import read_header_blob
 
-#: Where rpm keeps it: an image of ours, Fedora, before that everybody.
-_HOMES = (HOME, SYSIMAGE, "var/lib/rpm")
-
 
 def copy_database(root: Root, directory: Path) -> Path:
     """Copy the rpm database of a root into `directory`; gives the copy. Raises StoreError where there is none."""
-    for home in _HOMES:
+    for home in ROOT_HOMES:
         if root.exists(f"{home}/{DATABASE_FILE}"):
             with (
                 os.fdopen(root.open(f"{home}/{DATABASE_FILE}"), "rb") as source,
@@ -30,7 +27,7 @@ def copy_database(root: Root, directory: Path) -> Path:
             return directory / DATABASE_FILE
     raise StoreError(
         f"{root.path} has no rpm database in sqlite form",
-        hint=f"it is looked for in {', '.join(f'/{home}' for home in _HOMES)}",
+        hint=f"it is looked for in {', '.join(f'/{home}' for home in ROOT_HOMES)}",
     )
 
 

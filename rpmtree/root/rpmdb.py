@@ -10,6 +10,10 @@ from rpmtree.files import Root
 HOME = "usr/share/rpm"
 #: Where Fedora's rpm looks; a link.
 SYSIMAGE = "usr/lib/sysimage/rpm"
+#: Where a commit may have it: an image of ours, Fedora's.
+HOMES = (HOME, SYSIMAGE)
+#: Where a root may that was made elsewhere: also where it was everybody's before.
+ROOT_HOMES = (*HOMES, "var/lib/rpm")
 #: Named as rpm-ostree names it, which other tools look for.
 MACRO_FILE = "usr/lib/rpm/macros.d/macros.rpm-ostree"
 _MACROS = "%_dbpath /usr/share/rpm\n"
