@@ -20,7 +20,7 @@ from compose.nodes import Node, below, plain
 from compose.parts import Modules, Section
 from compose.problems import Notice, Problem, refuse
 from compose.texts import Name, Packages
-from compose.validate import check
+from compose.validate import read_model
 from rpmtree.errors import Place
 from rpmtree.rpm.nevra import Nevra
 
@@ -78,10 +78,7 @@ class Resolved:
 
 def read(path: Path, basearch: str) -> Extensions:
     """Read the document at `path`. Raises ConfigError with all problems."""
-    root = document.read(str(path))
-    content, problems, notices = check(_File, root, lenient=document.is_json(str(path)))
-    refuse(problems)
-    assert content is not None
+    content, root, notices = read_model(_File, str(path), lenient=document.is_json(str(path)))
     here = {
         name: found
         for name, found in content.extensions.items()

@@ -19,12 +19,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StrictStr, model_validator
 
-from compose import document
-from compose.nodes import Limits, Node, below
+from compose.nodes import Limits, below
 from compose.parts import Section
-from compose.problems import refuse
 from compose.texts import Name
-from compose.validate import check
+from compose.validate import read_model
 from rpmtree.errors import ConfigError
 
 #: A lock of a large desktop has some thousand packages, with five values each.
@@ -159,12 +157,7 @@ class _File(Section):
 
 
 def _read_file(file: str) -> dict[str, LockedPackage]:
-    root = document.read(file, limits=_LIMITS)
-    if root.value is None:  # a file of comments alone
-        root = Node({}, root.place)
-    content, problems, _ = check(_File, root, lenient=False)
-    refuse(problems)
-    assert content is not None
+    content, root, _ = read_model(_File, file, lenient=False, limits=_LIMITS)
     locked = {key: _locked(key, entry) for key, entry in content.packages.items()}
     for key, package in locked.items():
         if key not in (package.name, f"{package.name}.{package.arch}"):

@@ -14,9 +14,10 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from compose.nodes import Node, Plain, below, plain
-from compose.problems import Notice, Problem, closest
-from rpmtree.errors import Place
+from compose import document
+from compose.nodes import Limits, Node, Plain, below, plain
+from compose.problems import Notice, Problem, closest, refuse
+from rpmtree.errors import ConfigError, Place
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -67,6 +68,28 @@ def check(model: type[Model], node: Node, *, lenient: bool) -> tuple[Model | Non
         for number, (spot, loc) in enumerate(unknown)
     ]
     return None, problems + _problems(node, errors), notices
+
+
+def read_model(
+    model: type[Model], file: str, *, lenient: bool, limits: Limits | None = None
+) -> tuple[Model, Node, list[Notice]]:
+    """The model that the document in `file` is, and its nodes; one of remarks alone is as if it were empty.
+
+    Raises ConfigError with all problems.
+    """
+    problems: list[Problem] = []
+    try:
+        node = document.read(file, limits=limits, problems=problems)
+    except ConfigError as error:
+        refuse([Problem.of(error, Place(file, 1, 1)), *problems])
+        raise
+    if node.value is None:
+        node = Node({}, node.place)
+    found, more, notices = check(model, node, lenient=lenient)
+    places = {problem.place for problem in problems}
+    refuse([*problems, *(problem for problem in more if problem.place not in places)])
+    assert found is not None
+    return found, node, notices
 
 
 def is_right(model: type[BaseModel], node: Node) -> bool:

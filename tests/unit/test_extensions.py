@@ -94,6 +94,16 @@ def test_where_it_is_wrong(tmp_path: Path, text: str, line: int, column: int, na
     assert named in caught.value.message
 
 
+def test_all_mistakes_of_the_document_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved(tmp_path, "repos: x\nextensions:\n  a: {kind: osextension}\n  a: {}\n  b: {package: [c]}\n  c: *d\n")
+    assert caught.value.place == Place(str(tmp_path / "ext.yaml"), 1, 8)
+    lines = str(caught.value.detail).replace(f"{tmp_path}/ext.yaml:", "").splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["3:13", "4:3", "5:7", "6:6"]
+    assert "os-extension" in lines[0]
+    assert "packages" in lines[2]
+
+
 def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         resolved(tmp_path, "extensions:\n  kernel: {}\n  libstone: {}\n  a: {match-base-evr: gone}\n")
