@@ -11,7 +11,6 @@ from typing import Any
 
 from layering import commits
 from layering.origin import Origin
-from layering.packagediff import Change, Kind, difference
 from layering.refspec import Branch
 from layering.status import CommitStatus, DeploymentStatus, Signature, SystemStatus, Transaction
 from layering.system import Seen, see
@@ -24,6 +23,7 @@ from rpmtree.ostree.objects import PKGLIST, Commit
 from rpmtree.ostree.refs import read_ref
 from rpmtree.ostree.remotes import Remotes
 from rpmtree.ostree.sysroot import Sysroot
+from rpmtree.rpm.packagediff import Change, Kind, difference
 
 
 def gather(sysroot: Sysroot, stateroot: str | None = None) -> SystemStatus:

@@ -10,12 +10,13 @@ from typing import Any
 from layering.commits import package_list
 from layering.decision import Context, Planned
 from layering.origin import format_origin
-from layering.packagediff import Change, block_lines, difference, to_json
+from layering.packagediff import block_lines
 from layering.requests import without_transient
 from layering.state import STATE
 from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.objects import Commit
+from rpmtree.rpm.packagediff import Change, difference, to_json
 
 
 @dataclass(frozen=True, slots=True)

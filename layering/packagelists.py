@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layering import commits
-from layering.packagediff import Change
 from rpmtree.errors import StoreError
 from rpmtree.ostree.detached import read_detached
 from rpmtree.ostree.refs import resolve
@@ -20,6 +19,7 @@ from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.variant import Variant
 from rpmtree.root.rpmdb import HOMES
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.packagediff import Change
 
 _ADVISORIES, _ADVISORY_ROWS = "rpmostree.advisories", "a(suuasa{sv})"
 KINDS = ("unknown", "security", "bugfix", "enhancement", "newpackage")

@@ -13,10 +13,10 @@ from rpmtree.app import App
 from rpmtree.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from layering.packagediff import Change
     from layering.packagelists import Notice
     from rpmtree.ostree.deployments import Deployment
     from rpmtree.ostree.repo import Repository
+    from rpmtree.rpm.packagediff import Change
 
 
 def add(verbs: Verbs) -> None:
@@ -86,9 +86,10 @@ def _version(args: argparse.Namespace, app: App) -> None:
 
 
 def _diff(args: argparse.Namespace, app: App) -> None:
-    from layering import packagediff
+    from layering.packagediff import block_lines, diff_lines
     from layering.packagelists import changelogs, notices, packages
     from rpmtree.ostree.bases import base_of
+    from rpmtree.rpm.packagediff import difference, to_json
 
     if len(args.revs) > 2:
         raise UsageError("two commits can be compared, not more")
@@ -100,7 +101,7 @@ def _diff(args: argparse.Namespace, app: App) -> None:
     if args.base:
         sides = [(rev, base_of(checksum, repository.commit(checksum))) for rev, checksum in sides]
     (_, old), (_, new) = sides
-    changes = packagediff.difference(packages(repository, old), packages(repository, new))
+    changes = difference(packages(repository, old), packages(repository, new))
     told: tuple[Notice, ...] = ()
     if args.advisories:
         named = {str(change.new) for change in changes if change.new}
@@ -109,13 +110,13 @@ def _diff(args: argparse.Namespace, app: App) -> None:
         app.print_json({
             "ostree-commit-from": old.hex(),
             "ostree-commit-to": new.hex(),
-            "pkgdiff": packagediff.to_json(changes),
+            "pkgdiff": to_json(changes),
             "advisories": _notes(told),
         })  # fmt: skip
         return
     for label, (rev, checksum) in zip(("ostree diff commit from:", "ostree diff commit to:  "), sides, strict=True):
         app.print(_title(label, rev, checksum))
-    _lines(app, (packagediff.block_lines if args.format == "block" else packagediff.diff_lines)(changes))
+    _lines(app, (block_lines if args.format == "block" else diff_lines)(changes))
     _lines(app, (f"Advisory: {notice}" for notice in told))
     if args.changelogs:
         _show_changelogs(app, changelogs(repository, old, new, changes))

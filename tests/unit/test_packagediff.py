@@ -8,10 +8,11 @@ import pytest
 from layering import commits
 from layering.classify import Dormant
 from layering.gather import summary
-from layering.packagediff import Kind, block_lines, diff_lines, difference, to_json
+from layering.packagediff import block_lines, diff_lines
 from rpmtree.ostree.objects import Commit
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.packagediff import Kind, difference, to_json
 
 
 def packages(text: str) -> list[Nevra]:
