@@ -35,5 +35,6 @@ def deliver(
     commit = committed.checksum.hex()
     line = f"{ref} => {commit}" if ref else f"Wrote commit: {commit}"
     outcome = replace(outcome, lines=(line,), commit=commit, ref=ref, version=intent.version)
-    write_documents(options, outcome, committed, figures)
+    parent = intent.repo.commit(committed.commit.parent) if committed.commit.parent else None
+    write_documents(options, outcome, committed, figures, parent)
     return outcome

@@ -16,8 +16,11 @@ from compose.lockfile import to_text as lock_text
 from compose.options import TreeOptions
 from rpmtree.errors import STORAGE_ERRORS, ToolError
 from rpmtree.files import write_atomically
+from rpmtree.ostree.objects import PKGLIST, Commit
 from rpmtree.ostree.transfer import Figures
 from rpmtree.root.commit import CommittedRoot
+from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.packagediff import difference, to_json
 from rpmtree.rpm.request import Solution
 
 
@@ -61,12 +64,17 @@ def write_lockfile(options: TreeOptions, solution: Solution) -> None:
     _write(options.write_lockfile_to, lock_text(packages, generated=datetime.now(UTC), repos=repos))
 
 
-def write_documents(options: TreeOptions, outcome: Outcome, committed: CommittedRoot, figures: Figures) -> None:
-    """Write what `--write-commitid-to`, `--touch-if-changed` and `--write-composejson-to` name."""
+def write_documents(
+    options: TreeOptions, outcome: Outcome, committed: CommittedRoot, figures: Figures, parent: Commit | None
+) -> None:
+    """Write what `--write-commitid-to`, `--touch-if-changed` and `--write-composejson-to` name.
+
+    `parent` is the commit before, with which packages are compared.
+    """
     if options.write_commitid_to is not None:
         _write(options.write_commitid_to, committed.checksum.hex())
     if options.write_composejson_to is not None:
-        document = _composejson(outcome, committed, figures)
+        document = _composejson(outcome, committed, figures, parent)
         _write(options.write_composejson_to, json.dumps(document, indent=2) + "\n")
     touch(options.touch_if_changed)
 
@@ -94,8 +102,8 @@ def _naming(path: Path) -> Iterator[None]:
         raise ToolError(f"can't write {path}: {error.strerror}") from error
 
 
-def _composejson(outcome: Outcome, committed: CommittedRoot, figures: Figures) -> dict[str, Any]:
-    """Keys are rpm-ostree's."""
+def _composejson(outcome: Outcome, committed: CommittedRoot, figures: Figures, parent: Commit | None) -> dict[str, Any]:
+    """Keys are rpm-ostree's, as is the form of `pkgdiff`."""
     time = datetime.fromtimestamp(committed.commit.timestamp, UTC)
     document = {
         "ref": outcome.ref,
@@ -108,5 +116,13 @@ def _composejson(outcome: Outcome, committed: CommittedRoot, figures: Figures) -
         "ostree-version": outcome.version,
         "ostree-timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "rpm-ostree-inputhash": outcome.inputhash,
+        "pkgdiff": None if parent is None else to_json(difference(_packages(parent), _packages(committed.commit))),
     }
     return {key: value for key, value in document.items() if value is not None}
+
+
+def _packages(commit: Commit) -> list[Nevra]:
+    """What a commit lists; nothing of one that lists none."""
+    listed = commit.metadata.get(PKGLIST)
+    rows = listed.value if listed is not None and listed.signature == "a(sssss)" else ()
+    return [Nevra(name, int(epoch or 0), version, release, arch) for name, epoch, version, release, arch in rows]

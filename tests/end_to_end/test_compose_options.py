@@ -356,6 +356,19 @@ def test_composejson_says_what_ostree_says(bench: Bench) -> None:
     assert second["ostree-version"] == "12.1"
     assert second["ostree-n-content-total"] == content  # the same tree: nothing new but the commit
     assert (second["ostree-n-content-written"], second["ostree-n-metadata-written"]) == (0, 1)
+    assert ("pkgdiff" in document, second["pkgdiff"]) == (False, [])
+    bench.add_repo("newer", [greeter("9"), rpm("extra")])
+    bench.treefile["packages"] = ["greeter", "extra"]
+    bench.treefile["container"] = True
+    bench.compose(f"--write-composejson-to={written}")
+    assert json.loads(written.read_text())["pkgdiff"] == [
+        ["extra", 0, {"NewPackage": ["extra", "1.0-1", "noarch"]}],
+        ["greeter", 2, {"PreviousPackage": ["greeter", "1:2.0~rc1-1", "noarch"],
+                        "NewPackage": ["greeter", "1:9-1", "noarch"]}],
+        ["kernel", 1, {"PreviousPackage": ["kernel", "6.0-1", "x86_64"]}],
+    ]  # fmt: skip
+    bench.compose("--force-nocache", "--no-parent", f"--write-composejson-to={written}")
+    assert "pkgdiff" not in json.loads(written.read_text())
 
 
 def test_parent_and_no_parent(bench: Bench) -> None:
