@@ -48,18 +48,27 @@ def read_text(file: str, *, place: Place | None = None, problems: list[Problem] 
     return _decode(data, file, problems)
 
 
-def parse(data: bytes, file: str, *, limits: Limits | None = None, problems: list[Problem] | None = None) -> Node:
-    """The document in `data`; `file` decides between YAML and JSON, and goes into places. Raises ConfigError.
+def parse(
+    data: bytes,
+    file: str,
+    *,
+    limits: Limits | None = None,
+    problems: list[Problem] | None = None,
+    as_json: bool | None = None,
+) -> Node:
+    """The document in `data`; `file` goes into places, and decides between YAML and JSON. Raises ConfigError.
 
-    What is wrong in a place of its own is added to `problems`, where the caller has more to add; else it is raised.
+    `as_json` decides it instead. What is wrong in a place of its own is added to `problems`, where the caller has
+    more to add; else it is raised.
     """
     limits = limits or Limits()
     if len(data) > limits.size:
         raise ConfigError(f"larger than {limits.size} bytes", place=Place(file, 1, 1))
     text = _decode(data, file, problems)
     builder = Builder(file, limits)
+    as_json = is_json(file) if as_json is None else as_json
     try:
-        node = JsonReader(text, builder).document() if is_json(file) else YamlReader(text, builder).document()
+        node = JsonReader(text, builder).document() if as_json else YamlReader(text, builder).document()
     except ConfigError as error:
         _stop([Problem.of(error, Place(file, 1, 1)), *builder.problems], problems)
     if problems is None:

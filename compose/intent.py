@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from compose import metadata, plan
+from compose import document, metadata, plan
 from compose.load import LoadedTreefile
+from compose.nodes import Limits, plain
 from compose.options import TreeOptions
 from compose.plan import Previous
 from compose.publish import GpgKey, check_target
@@ -18,6 +20,9 @@ from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.signing import find_gpg_key
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.request import Solution
+
+#: Of a file with metadata, which a program may have made.
+_LIMITS = Limits(size=16 * 1024 * 1024, depth=64, nodes=400_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +109,20 @@ def _key(options: TreeOptions, loaded: LoadedTreefile) -> GpgKey | None:
 
 def _extra_metadata(options: TreeOptions, loaded: LoadedTreefile) -> dict[str, Variant]:
     """What the user adds to the commit: the treefile's, then a JSON file's, then the command line's."""
-    found = {key: metadata.from_json(value) for key, value in loaded.treefile.add_commit_metadata.items()}
+    place = loaded.places.get("add-commit-metadata")
+    found = {key: metadata.from_json(value, place) for key, value in loaded.treefile.add_commit_metadata.items()}
     if options.metadata_json is not None:
-        place = Place(str(options.metadata_json))
-        try:
-            document = json.loads(options.metadata_json.read_bytes())
-        except OSError as error:
-            raise ConfigError(f"can't be read: {error.strerror}", place=place) from error
-        except ValueError as error:
-            raise ConfigError(f"is not JSON: {error}", place=place) from error
-        if not isinstance(document, dict):
-            raise ConfigError("is not a JSON object", place=place)
-        found |= {key: metadata.from_json(value, place) for key, value in document.items()}
+        found |= _metadata_in(options.metadata_json)
     return found | metadata.from_strings(options.metadata_strings)
+
+
+def _metadata_in(path: Path) -> dict[str, Variant]:
+    """The values of a JSON file, which may be a pipe. Raises ConfigError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", place=Place(str(path))) from error
+    root = document.parse(data, str(path), limits=_LIMITS, as_json=True)
+    if not isinstance(root.value, Mapping):
+        raise ConfigError("is not a JSON object", place=root.place)
+    return {key: metadata.from_json(plain(value), value.place) for key, value in root.value.items()}

@@ -9,6 +9,7 @@ a `[main]` elsewhere may turn it on, `gpgcheck` is on unless the file says other
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,8 +123,12 @@ def parse_repos(
 
 
 def _read(directory: Path) -> dict[str, bytes]:
+    paths = sorted(directory.glob("*.repo"))
     try:
-        return {str(path): path.read_bytes() for path in sorted(directory.glob("*.repo"))}
+        for path in paths:
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                raise ConfigError("the file is not a regular one", place=Place(str(path)))
+        return {str(path): path.read_bytes() for path in paths}
     except OSError as error:
         raise ConfigError(f"the file can't be read: {error}", place=Place(str(error.filename))) from error
 

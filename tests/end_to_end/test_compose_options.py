@@ -305,12 +305,25 @@ def test_metadata_from_treefile_file_and_command_line(bench: Bench) -> None:
     bench.check()
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"a": null}', '{"a": 99999999999999999999}'])
-def test_metadata_that_can_not_be_stored_is_refused(bench: Bench, text: str) -> None:
-    document = bench.top / "metadata.json"
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[1]", "1:1"), ("{", "1:2"), ('{"a": null}', "1:7"), ('{"a": 99999999999999999999}', "1:7"),
+        ('{"a": NaN}', "1:7"), ("[" * 100_000, "1:66"), ('{"a": 1, "a": 2}', "1:10"), ('{"b": {"a": [null]}}', "1:7"),
+    ],
+)  # fmt: skip
+def test_metadata_that_can_not_be_stored_is_refused(bench: Bench, text: str, place: str) -> None:
+    document = bench.top / "metadata.txt"
     document.write_text(text)
-    assert str(document) in bench.compose(f"--add-metadata-from-json={document}", status=3).stderr
+    refused = bench.compose(f"--add-metadata-from-json={document}", status=3).stderr
+    assert f"{document}:{place}: " in refused
     assert bench.refs() == {}
+
+
+@pytest.mark.parametrize("value", [None, 2**63, [None]])
+def test_metadata_of_a_treefile_that_can_not_be_stored_is_refused(bench: Bench, value: object) -> None:
+    bench.treefile = {"add-commit-metadata": {"a": value}, **bench.treefile}
+    assert f"{bench.treefile_path}:1:25: " in bench.compose(status=3).stderr
 
 
 def test_write_commitid_leaves_the_branch(bench: Bench) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,18 @@ def test_one_that_is_not_wanted_may_be_wrong(tmp_path: Path) -> None:
     assert repos(tmp_path, text, ["off"])
     with pytest.raises(ConfigError):
         repos(tmp_path, text, ["wrong"])
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    assert repos(tmp_path, FULL, ["base"])
+    for make in (os.mkfifo, os.mkdir, partial(os.symlink, "/dev/zero"), partial(os.symlink, "nothing")):
+        odd = tmp_path / "odd.repo"
+        make(odd)
+        with pytest.raises(ConfigError) as raised:
+            find_repos([tmp_path], ["base"], VARIABLES)
+        assert raised.value.place is not None
+        assert raised.value.place.file == str(odd)
+        odd.rmdir() if odd.is_dir() else odd.unlink()
 
 
 def test_a_missing_one_is_named_and_the_others_offered(tmp_path: Path) -> None:
