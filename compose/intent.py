@@ -38,6 +38,8 @@ class Intent:
     version: str | None
     #: What signs the commit.
     key: GpgKey | None
+    #: The commit to be the parent, if any.
+    parent: bytes | None
 
 
 def intend(options: TreeOptions, loaded: LoadedTreefile) -> Intent:
@@ -49,7 +51,7 @@ def intend(options: TreeOptions, loaded: LoadedTreefile) -> Intent:
     previous = plan.read_previous(repo, loaded.treefile, options)
     extra = _extra_metadata(options, loaded)
     version, key = version_of(loaded, previous, extra), _key(options, loaded)
-    return Intent(options, loaded, repo, previous, extra, version, key)
+    return Intent(options, loaded, repo, previous, extra, version, key, _parent(options, repo, previous))
 
 
 def version_of(loaded: LoadedTreefile, previous: Previous, extra: dict[str, Variant]) -> str | None:
@@ -64,15 +66,14 @@ def version_of(loaded: LoadedTreefile, previous: Previous, extra: dict[str, Vari
     )
 
 
-def parent_of(intent: Intent) -> bytes | None:
-    """The commit to be the parent, if any. Raises ConfigError."""
-    if intent.options.no_parent:
+def _parent(options: TreeOptions, repo: Repository, previous: Previous) -> bytes | None:
+    if options.no_parent:
         return None
-    if intent.options.parent is None:
-        return intent.previous.checksum
-    found = intent.repo.resolve(intent.options.parent)
+    if options.parent is None:
+        return previous.checksum
+    found = repo.resolve(options.parent)
     if found is None:
-        raise ConfigError(f"{intent.repo.path} has no commit {intent.options.parent} to be the parent")
+        raise ConfigError(f"{repo.path} has no commit {options.parent} to be the parent")
     return found
 
 

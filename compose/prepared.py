@@ -16,7 +16,7 @@ from typing import Any
 from compose import plan
 from compose.deliver import deliver
 from compose.gather import epoch_of
-from compose.intent import Intent, commit_metadata, intend, parent_of, version_of
+from compose.intent import Intent, commit_metadata, intend, version_of
 from compose.load import LoadedTreefile
 from compose.options import TreeOptions
 from compose.report import Outcome
@@ -148,7 +148,7 @@ def _commit(
             assembled,
             metadata=commit_metadata(intent, None, None),
             bootable=not intent.loaded.treefile.container,
-            parent=parent_of(intent),
+            parent=intent.parent,
             timestamp=epoch_of(intent.options, [package.build_time for package in packages]),
             reporter=reporter,
             labels=labels,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from compose import plan
 from compose.deliver import deliver
 from compose.gather import epoch_of, gather, request_of
-from compose.intent import Intent, commit_metadata, intend, parent_of, recorded
+from compose.intent import Intent, commit_metadata, intend, recorded
 from compose.layers import Layers, find_layers
 from compose.load import LoadedTreefile
 from compose.options import TreeOptions
@@ -72,7 +72,7 @@ def _build(
             root,
             metadata=values,
             bootable=not intent.loaded.treefile.container,
-            parent=parent_of(intent),
+            parent=intent.parent,
             timestamp=epoch,
             reporter=reporter,
             labels=labels,
