@@ -14,7 +14,8 @@ TOP = Path(__file__).resolve().parent.parent
 OURS = ("compose", "layering", "rpmtree", "kickstart")
 BASE = (
     "rpmtree.errors",
-    *(f"rpmtree.{name}" for name in ("app", "command", "connections", "console", "files", "mounts", "progress")),
+    *(f"rpmtree.{name}" for name in ("app", "command", "connections", "console", "files", "mounts", "problems")),
+    *("rpmtree.progress", "rpmtree.texts"),
 )
 #: Who may import whom of ours: the first entry that a module lies in holds. Itself is always allowed.
 MAY_IMPORT = {
