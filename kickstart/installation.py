@@ -88,6 +88,8 @@ class Installation:
     #: Empty: the default layout.
     partitions: tuple[Partition, ...] = ()
     kernel_arguments: tuple[str, ...] = ()
+    #: Seconds that the boot menu waits; None: what the boot loader does by itself.
+    boot_timeout: int | None = None
     root: Account = field(default_factory=lambda: Account("root", locked=True))
     users: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()

@@ -76,11 +76,32 @@ def kickstart(data: bytes) -> None:
         _check_place(error)
 
 
+def installation(data: bytes) -> None:
+    """A kickstart file that installs a machine: the first byte decides whether the reader is lenient."""
+    from kickstart.reading import read
+
+    path = _scratch() / "install.ks"
+    path.write_bytes(data[1:])
+    try:
+        found, _ = read(path, lenient=bool(data) and bool(data[0] % 2), basearch="x86_64")
+    except ConfigError as error:
+        _check_place(error)
+        return
+    # What was let through has no way out of a line of fstab, passwd or a boot loader entry.
+    accounts = (found.root, *found.users)
+    texts = [text for one in accounts for text in (one.name, one.gecos, one.home, one.shell, one.password, *one.groups)]
+    texts += [text for one in found.partitions for text in (one.mountpoint, one.label, *one.options)]
+    texts += [*found.kernel_arguments, *found.enabled, *found.disabled, found.hostname, found.lang, found.keyboard]
+    assert not any(character in text for text in texts if text for character in "\n\r\t\0")
+    assert not any(one.mountpoint.startswith(("/usr", "/etc")) or ".." in one.mountpoint for one in found.partitions)
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "treefile": treefile,
     "condition": condition,
     "lockfile": lockfile,
     "kickstart": kickstart,
+    "installation": installation,
 }
 #: Inputs to begin with.
 SEEDS: Mapping[str, Sequence[bytes]] = {
@@ -99,6 +120,16 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         b'"metadata": {"generated": "2020-01-01T00:00:00Z", "rpmmd_repos": {"a": {"generated": "x"}}}}',
     ),
     "kickstart": (b"%include a.ks\n%packages --exclude-weakdeps\na # b\n-c\n@d\n%end\n",),
+    "installation": (
+        b"\0ostreesetup --osname=a --remote=b --url=https://x/ --ref=a/${basearch} --nogpg\nlang C\nkeyboard us\n"
+        b"timezone --utc Etc/UTC\nnetwork --hostname=a\nservices --enabled=a,b --disabled=c\nselinux --enforcing\n",
+        b"\0part /boot --size=300 --fstype=xfs --label=b --asprimary\npart / --grow --size=1 --maxsize=9\n"
+        b"part /var --size=5 --fsoptions='noatime,x=y'\nbootloader --append='a b=\"c d\"' --timeout=1\nreqpart\n",
+        b"\0rootpw --lock --iscrypted locked\nuser --name=a --groups='b,c(5)' --uid=1000 --gecos='d e'\n"
+        b"group --name=c --gid=5\nsshkey --username=a 'ssh-ed25519 AAAA'\nautopart --type=plain --nohome\n",
+        b"\1text\nvolgroup a pv.1\nlogvol / --name=a --vgname=a\n%include install.ks\n%post --erroronfail\na\n%end\n"
+        b"%packages\na\n%end\n%pre\nb\n%end\nunheard-of 'of\n",
+    ),
 }
 
 
@@ -157,11 +188,8 @@ def child(name: str) -> None:
     """The process that runs one target, with libFuzzer's options as its arguments."""
     import atheris
 
-    with atheris.instrument_imports(include=["compose"]):
-        import compose.conditions
-        import compose.kickstart_packages
-        import compose.load
-        import compose.lockfile  # noqa: F401
+    with atheris.instrument_imports(include=["compose", "kickstart"]):
+        import kickstart.reading  # noqa: F401
     atheris.Setup(sys.argv, TARGETS[name])
     atheris.Fuzz()
 
