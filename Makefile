@@ -40,9 +40,10 @@ bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.solve
 	$(python) -m benchmarks.layer
 
-corpus: setup ## flatten the treefiles of others, if they are here; the table goes to build/corpus.txt
+corpus: setup ## read the treefiles and kickstart files of others, if they are here; tables go to build/*corpus.txt
 	@mkdir -p build
 	@$(python) -m tests.corpus --output build/corpus.txt
+	@$(python) -m tests.kickstart_corpus --output build/kickstart-corpus.txt
 
 fuzz: setup ## more inputs for the parsers of treefiles and their like; runs add up in build/fuzz
 	@$(python) -c 'import atheris' 2>/dev/null || $(python) -m pip install --quiet atheris
