@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -48,33 +49,37 @@ class Grammar:
 
     def __init__(self) -> None:
         self._handler = _handler()
+        self._unused = dict(self._handler.commands)
 
     def values(self, directive: Directive) -> tuple[Any, list[str]]:
         """What pykickstart makes of a directive, as attributes; and its warnings. Raises BadDirective."""
         from pykickstart.errors import KickstartError, KickstartWarning
 
-        handler = _fresh(self._handler, directive.name)
+        self._handler.commands = {directive.name: _copied(self._unused[directive.name])}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", KickstartWarning)
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             try:
-                found = handler.dispatcher(list(directive.words), directive.place.line)
+                found = self._handler.dispatcher(list(directive.words), directive.place.line)
             except (KickstartError, ValueError, AssertionError) as error:
                 said = error.message if isinstance(error, KickstartError) else str(error)
                 raise BadDirective(_one_line(str(said)) or "can't be understood") from error
+            finally:
+                self._handler.commands = self._unused
         return found, [_one_line(str(one.message)) for one in caught]
 
     def knows(self, name: str) -> bool:
         """Whether there are options to check."""
-        return name in self._handler.commands
+        return name in self._unused
 
 
-def _fresh(handler: Any, name: str) -> Any:
-    """The handler without what an earlier directive of that name has left in it."""
-    handler.resetCommand(name)
-    for command in handler.commands.values():
-        command.seen = False  # which of them exclude each other is decided when all are known
-    return handler
+def _copied(command: Any) -> Any:
+    """A command that was not used yet; a new one would make its parser again, which takes most of the time."""
+    found = copy(command)
+    for name, value in vars(found).items():
+        if isinstance(value, list | set | dict):
+            setattr(found, name, copy(value))
+    return found
 
 
 @cache

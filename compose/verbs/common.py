@@ -43,7 +43,7 @@ def add_treefile(parser: Parser) -> None:
     add_allow_outside(parser)
 
 
-def add_allow_outside(parser: Parser) -> None:
+def add_allow_outside(parser: Parser | argparse._ArgumentGroup) -> None:
     """`--allow-outside`; see `load_treefile`."""
     parser.add_argument(
         *("--allow-outside",), type=Path, action="append", default=[], metavar="DIR",
