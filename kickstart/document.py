@@ -22,6 +22,10 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 8
 MAX_FILES = 64
 MAX_LINES = 20_000
+MAX_STATEMENTS = 2_000
+#: Characters of a line that is split into words, which takes quadratic time; a key of 16384 bits has 2800.
+MAX_LINE = 8192
+MAX_WORDS = 256
 
 #: The sections that Anaconda knows; in their bodies any other word may begin with a percent sign.
 SECTIONS = frozenset(
@@ -47,12 +51,16 @@ class Directive:
 
     def at(self, text: str) -> Place:
         """Where `text`, an option or a value, stands in the line; where it does not, the line's own place."""
-        if not text:
-            return self.place
-        # A value begins behind a space, a quote, an equals sign or a comma: "a" is not the one in "--name=a".
-        found = re.search(rf"(?<=[\s='\",(]){re.escape(text)}(?![A-Za-z0-9])", self.line)
-        offset = found.start() if found else self.line.find(text)
+        first = offset = self.line.find(text) if text else -1
+        while offset >= 0 and not self._stands_alone(offset, len(text)):
+            offset = self.line.find(text, offset + 1)
+        offset = first if offset < 0 else offset
         return Place(self.place.file, self.place.line, offset + 1) if offset >= 0 else self.place
+
+    def _stands_alone(self, offset: int, length: int) -> bool:
+        """Whether a value begins and ends there: "a" is not the one in "--name=a" that comes first."""
+        before, after = self.line[offset - 1 : offset], self.line[offset + length : offset + length + 1]
+        return before in ("", *" \t'\"=,(") and not (after.isascii() and after.isalnum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,8 @@ class _Reader:
                 self._take(directive, lines, chain)
 
     def _take(self, directive: Directive, lines: Iterator[tuple[str, Place]], chain: tuple[Path, ...]) -> None:
+        if len(self.statements) >= MAX_STATEMENTS:
+            raise ConfigError(f"more than {MAX_STATEMENTS} directives", place=directive.place)
         if directive.name == "%include":
             if (file := self._included(directive, chain)) is not None:
                 self.file(str(file), directive.place, chain)
@@ -139,11 +149,17 @@ class _Reader:
         return "".join(body)
 
     def _directive(self, line: str, where: Place) -> Directive | None:
+        if len(line) > MAX_LINE:
+            self.problems.append(Problem(f"a line longer than {MAX_LINE} characters", where))
+            return None
         try:
             words = shlex.split(line, comments=True)
         except ValueError as error:  # "No closing quotation"
             reason = str(error)
             self.problems.append(Problem(f"{reason[0].lower()}{reason[1:]}", where))
+            return None
+        if len(words) > MAX_WORDS:
+            self.problems.append(Problem(f"more than {MAX_WORDS} words in a line", where))
             return None
         if not words or not words[0]:
             self.problems.append(Problem("an empty word where a directive should be", where))

@@ -38,6 +38,8 @@ class Draft:
     root: Account = field(default_factory=lambda: Account("root", locked=True))
     users: dict[str, Account] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    #: How many passwords were hashed.
+    hashed: int = 0
     keys: list[tuple[str, str, Place]] = field(default_factory=list)
     timezone: str | None = None
     lang: str | None = None

@@ -37,6 +37,10 @@ def _password(draft: Draft, directive: Directive, text: str, is_hash: bool) -> t
         return found, found is None
     if draft.checked(_plain, text, place) is None:
         return None, False
+    draft.hashed += 1
+    if draft.hashed > MAX_ACCOUNTS:  # each takes milliseconds
+        draft.wrong(f"more than {MAX_ACCOUNTS} passwords in plain text", place)
+        return None, False
     hint = "write the hash with --iscrypted; then the same file gives the same image, and is no secret"
     draft.note("the password stands here for all to read; it is hashed with a new salt", place, hint)
     return passwords.hashed(text), False

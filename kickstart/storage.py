@@ -35,7 +35,6 @@ _NOT_OF_PART = {
     **_ENCRYPTION,
     "fsprofile": "--fsprofile",
     "mkfsopts": "--mkfsoptions",
-    "recommended": "--recommended",
 }
 _NOT_OF_BOOTLOADER = {
     "password": "--password",
@@ -83,6 +82,8 @@ def _not_made(said: Any) -> str | None:
         return "an image starts from its master boot record, which needs no such partition"
     if said.onPart or not said.format or said.resize:
         return "an image has no partitions yet that could be used"
+    if said.recommended:
+        return "a size that fits the machine's memory is not known: use --size"
     return None
 
 
@@ -191,6 +192,8 @@ def bootloader(draft: Draft, directive: Directive, said: Any) -> None:
     if said.appendLine:
         arguments = draft.checked(values.kernel_arguments, said.appendLine, directive.at("--append"))
         draft.kernel_arguments += arguments or ()
+        # Several lines add up, and the kernel has one.
+        draft.checked(values.kernel_arguments, " ".join(draft.kernel_arguments), directive.at("--append"))
     if said.timeout is not None:
         draft.boot_timeout = draft.checked(values.seconds, said.timeout, directive.at("--timeout"))
     for disk in [said.bootDrive, *said.driveorder][:1]:

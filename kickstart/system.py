@@ -11,6 +11,7 @@ from kickstart.document import Directive
 from kickstart.draft import Draft
 from kickstart.installation import Source
 
+MAX_UNITS = 1024
 #: pykickstart's SELINUX_DISABLED, _ENFORCING, _PERMISSIVE.
 _SELINUX: Mapping[int, Any] = {0: "disabled", 1: "enforcing", 2: "permissive"}
 #: What a connection that is not just DHCP has, as attribute and spelling.
@@ -91,7 +92,7 @@ def services(draft: Draft, directive: Directive, said: Any) -> None:
     """`services --enabled=sshd --disabled=cups`: what a file says later of a service counts."""
     said_here: dict[str, bool] = {}
     for names, enabled in ((said.disabled or [], False), (said.enabled or [], True)):
-        for name in names:
+        for name in dict.fromkeys(names):
             unit = draft.checked(values.unit, name, directive.at(name))
             if unit is not None and said_here.setdefault(unit, enabled) != enabled:
                 draft.wrong(f"{unit} is both enabled and disabled", directive.at(name))
@@ -99,6 +100,9 @@ def services(draft: Draft, directive: Directive, said: Any) -> None:
         if draft.units.get(unit, enabled) != enabled:
             draft.note(f"{unit} was {'disabled' if enabled else 'enabled'} before", directive.at(unit))
     draft.units |= said_here
+    if len(draft.units) > MAX_UNITS:
+        draft.wrong(f"more than {MAX_UNITS} services", directive.place)
+        draft.units.clear()
 
 
 def selinux(draft: Draft, directive: Directive, said: Any) -> None:

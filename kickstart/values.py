@@ -49,8 +49,13 @@ _LABEL_BYTES = {"ext4": 16, "xfs": 12, "swap": 16}
 
 def _one(pattern: re.Pattern[str], text: str, what: str) -> str:
     if not pattern.fullmatch(text):
-        raise ValueError(f"not {what}: {text!r}")
+        raise ValueError(f"not {what}: {_shown(text)}")
     return text
+
+
+def _shown(text: str) -> str:
+    """A text for an error's message, which is one line."""
+    return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
 def user_name(text: str) -> str:
@@ -80,7 +85,7 @@ def unit(text: str) -> str:
 def hostname(text: str) -> str:
     """The name of a machine: labels of letters, digits and hyphens, at most 64 characters (hostname 7)."""
     if len(text) > 64 or not all(_HOST_LABEL.fullmatch(label) for label in text.split(".")):
-        raise ValueError(f"not a host name: {text!r}")
+        raise ValueError(f"not a host name: {_shown(text)}")
     return text
 
 
@@ -102,7 +107,7 @@ def timezone(text: str) -> str:
 def path(text: str) -> str:
     """An absolute path without `.` and `..`."""
     if {".", ".."} & set(text.split("/")) or len(text) > 255:
-        raise ValueError(f"not a plain absolute path: {text!r}")
+        raise ValueError(f"not a plain absolute path: {_shown(text)}")
     return _one(_PATH, text, "a plain absolute path")
 
 
@@ -119,7 +124,7 @@ def remote(text: str) -> str:
 def ref(text: str) -> str:
     """A branch's name."""
     if {".", ".."} & set(text.split("/")) or len(text) > 255:
-        raise ValueError(f"not a branch name: {text!r}")
+        raise ValueError(f"not a branch name: {_shown(text)}")
     return _one(_REF, text, "a branch name")
 
 
@@ -152,7 +157,7 @@ def seconds(number: int) -> int:
 def label(text: str, filesystem: str) -> str:
     """A file system's label, as long as that one can have."""
     if len(text) > _LABEL_BYTES[filesystem]:
-        raise ValueError(f"a label of {filesystem} has at most {_LABEL_BYTES[filesystem]} characters: {text!r}")
+        raise ValueError(f"a label of {filesystem} has at most {_LABEL_BYTES[filesystem]} characters: {_shown(text)}")
     return _one(_LABEL, text, "a label")
 
 
@@ -171,7 +176,7 @@ def kernel_arguments(text: str) -> tuple[str, ...]:
     while rest:
         match = _KERNEL_ARGUMENT.match(rest)
         if match is None or rest[match.end() : match.end() + 1] not in ("", " "):
-            raise ValueError(f"not a kernel argument: {rest!r}")
+            raise ValueError(f"not a kernel argument: {_shown(rest)}")
         found.append(match.group())
         rest = rest[match.end() :].lstrip(" ")
     return tuple(found)
@@ -180,7 +185,7 @@ def kernel_arguments(text: str) -> tuple[str, ...]:
 def gecos(text: str) -> str:
     """A full name, as in /etc/passwd."""
     if ":" in text or len(text) > 255 or not _PRINTABLE.fullmatch(text):
-        raise ValueError(f"not a full name that /etc/passwd can have: {text!r}")
+        raise ValueError(f"not a full name that /etc/passwd can have: {_shown(text)}")
     return text
 
 

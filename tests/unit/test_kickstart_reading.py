@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kickstart import passwords, values
-from kickstart.document import MAX_BYTES, MAX_DEPTH, MAX_FILES, read_document
+from kickstart.document import MAX_BYTES, MAX_DEPTH, MAX_FILES, MAX_LINE, MAX_STATEMENTS, read_document
 from kickstart.grammar import IDLE, UNSUPPORTED
 from kickstart.installation import Account, Group, Installation, Partition, Source
 from kickstart.reading import DIRECTIVES, read
@@ -244,6 +244,7 @@ WRONG = [
     ("autopart --type=nonsense\n", 1, 1),
     ("bootloader --append='a\"b'\n", 1, 12),
     ("bootloader --append='a\tb'\n", 1, 12),
+    (f"bootloader --append={'a' * 1500}\nbootloader --append={'b' * 1500}\n", 2, 12),
     ("bootloader --timeout=-1\n", 1, 12),
     ("bootloader --timeout=x\n", 1, 1),
     (f"{SETUP}\n{SETUP}\n", 2, 1),
@@ -298,6 +299,10 @@ WRONG = [
     ("services --enabled=../a\n", 1, 20),
     ("services --enabled=a --disabled=a\n", 1, 20),
     ("services\n", 1, 1),
+    (f"text {'a' * MAX_LINE}\n", 1, 1),
+    (f"text {'a ' * 256}\n", 1, 1),
+    ("".join(f"services --enabled=a{n}\n" for n in range(1025)), 1025, 1),
+    ("rootpw a\n" * 257, 257, 8),
     ("text 'a\n", 1, 1),
     ("text a\\", 1, 1),
     ("'' text\n", 1, 1),
@@ -340,6 +345,7 @@ UNSUPPORTED_TEXTS = [
     ("part btrfs.1 --grow\n", 1, 6),
     ("part /boot/efi --fstype=efi --size=200\n", 1, 6),
     ("part biosboot --size=1\n", 1, 6),
+    ("part swap --recommended\n", 1, 6),
     ("part /var --onpart=sda1\n", 1, 6),
     ("part /var --noformat --onpart=LABEL=x\n", 1, 6),
     ("logvol /var --vgname=a --name=b --size=1\n", 1, 1),
@@ -463,6 +469,8 @@ def test_limits(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         read(path)
     assert refused(tmp_path, "\n" * 30_000)[0][0] > 0
+    assert read_text(tmp_path, "lang C\n" * MAX_STATEMENTS)[0].lang == "C"
+    assert refused(tmp_path, "lang C\n" * (MAX_STATEMENTS + 1)) == [(MAX_STATEMENTS + 1, 1)]
     assert refused(tmp_path, "part / --size=1\n" + "part swap --size=1\n" * 40)[0][0] == 33
 
 
