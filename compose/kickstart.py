@@ -80,7 +80,7 @@ def write_kickstart(options: KickstartOptions, loaded: LoadedTreefile | None, re
     text = render(wanted)
     said = wanted.installation
     if options.profile != "cloud" and not any(
-        account.keys or (account.password and not account.locked) for account in (said.root, *said.users)
+        account.keys or (account.password and not account.locked) for account in _people(said)
     ):
         reporter.warning("nobody can log in to such a machine: no account has a password or a key")
     try:
@@ -92,9 +92,13 @@ def write_kickstart(options: KickstartOptions, loaded: LoadedTreefile | None, re
     return Written(options, said.source.ref if said.source else None)
 
 
+def _people(said: Installation) -> tuple[Account, ...]:
+    return (*([said.root] if said.root else []), *said.users)
+
+
 def _is_secret(said: Installation) -> bool:
     """Whether there are hashes in it, which can be guessed at."""
-    return any(account.password for account in (said.root, *said.users))
+    return any(account.password for account in _people(said))
 
 
 def plan(options: KickstartOptions, loaded: LoadedTreefile | None) -> Wanted:

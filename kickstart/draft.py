@@ -25,6 +25,8 @@ class Draft:
     basearch: str
     problems: list[Problem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    #: What has no meaning for an image.
+    idle: list[Directive] = field(default_factory=list)
 
     source: Source | None = None
     partitions: list[Partition] = field(default_factory=list)

@@ -20,7 +20,7 @@ IDLE: Mapping[str, str] = {
     **dict.fromkeys(("text", "cmdline", "graphical", "vnc", "rdp", "sshpw", "autostep", "interactive"), "no installer"),
     **dict.fromkeys(("logging", "mediacheck", "updates", "rescue", "eula", "firstboot", "cdrom"), "no installer"),
     **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown"), "nothing runs that could end"),
-    **dict.fromkeys(("zerombr", "clearpart", "ignoredisk"), "an image is empty"),
+    **dict.fromkeys(("zerombr", "ignoredisk"), "an image is empty"),
     **dict.fromkeys(("device", "deviceprobe", "driverdisk", "unsupported_hardware"), "no hardware"),
     **dict.fromkeys(("install", "url", "repo", "nfs", "harddrive", "hmc", "module", "method"), "the branch has it all"),
     **dict.fromkeys(("auth", "authconfig", "authselect", "skipx", "xconfig", "firewall"), "it is as the branch has it"),

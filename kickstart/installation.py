@@ -90,7 +90,8 @@ class Installation:
     kernel_arguments: tuple[str, ...] = ()
     #: Seconds that the boot menu waits; None: what the boot loader does by itself.
     boot_timeout: int | None = None
-    root: Account = field(default_factory=lambda: Account("root", locked=True))
+    #: None: as the image has it.
+    root: Account | None = field(default_factory=lambda: Account("root", locked=True))
     users: tuple[Account, ...] = ()
     groups: tuple[Group, ...] = ()
     timezone: str | None = None

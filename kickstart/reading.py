@@ -45,17 +45,17 @@ def read(path: Path, *, lenient: bool = False, basearch: str | None = None) -> t
     statements, problems = read_document(path)
     draft = Draft(lenient, basearch, problems=problems)
     grammar = Grammar()
-    idle: list[Directive] = []
     for statement in statements:
-        _take(draft, grammar, statement, idle)
+        _take(draft, grammar, statement)
     installation = _finished(draft)
     refuse(draft.problems)
-    if idle:
-        draft.note(f"nothing to do in an image for: {', '.join(dict.fromkeys(i.name for i in idle))}", idle[0].place)
+    if draft.idle:
+        names = ", ".join(dict.fromkeys(directive.name for directive in draft.idle))
+        draft.note(f"nothing to do in an image for: {names}", draft.idle[0].place)
     return installation, tuple(sorted(draft.notices, key=lambda notice: (notice.place.file, notice.place.line or 0)))
 
 
-def _take(draft: Draft, grammar: Grammar, statement: Statement, idle: list[Directive]) -> None:
+def _take(draft: Draft, grammar: Grammar, statement: Statement) -> None:
     if isinstance(statement, Section):
         _section(draft, statement)
         return
@@ -81,7 +81,7 @@ def _take(draft: Draft, grammar: Grammar, statement: Statement, idle: list[Direc
     if name in DIRECTIVES:
         DIRECTIVES[name](draft, statement, said)
     else:
-        idle.append(statement)
+        draft.idle.append(statement)
 
 
 def _section(draft: Draft, section: Section) -> None:

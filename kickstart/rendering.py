@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kickstart.installation import Installation
+from kickstart.installation import Account, Installation
 from kickstart.quoting import Unquotable, joined, quoted
 from rpmtree.errors import UsageError
 
@@ -103,7 +103,7 @@ def _with_profile(wanted: Wanted) -> Wanted:
     arguments = (*_CONSOLES, *said.kernel_arguments)
     if wanted.profile == "vm":
         return replace(wanted, installation=replace(said, kernel_arguments=arguments))
-    if said.root.password is not None:
+    if said.root and said.root.password is not None:
         raise UsageError("the root of a cloud image has no password", hint="give cloud-init a key, or use --profile=vm")
     units = [unit for unit in ("sshd", *_CLOUD_INIT) if unit not in (*said.enabled, *said.disabled)]
     timeout = 1 if said.boot_timeout is None else said.boot_timeout
@@ -122,6 +122,7 @@ def _variables(wanted: Wanted) -> Mapping[str, Any]:
         "lang": said.lang or "en_US.UTF-8",
         "keyboard": said.keyboard or "us",
         "timezone": said.timezone or "Etc/UTC",
+        "root": said.root or Account("root", locked=True),
         "users": list(said.users),
         "version": wanted.version,
         "image": wanted.image,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Directives about the disk: part, autopart, reqpart, bootloader.
+"""Directives about the disk: part, clearpart, autopart, reqpart, bootloader.
 
 An image is one empty disk with a table of partitions that has no more than what a kickstart file says.
 """
@@ -156,6 +156,14 @@ def _most(draft: Draft, directive: Directive, said: Any) -> int | None:
     return most
 
 
+def clearpart(draft: Draft, directive: Directive, said: Any) -> None:
+    """`clearpart --all --initlabel`: an image is empty, and has a partition table of the old kind."""
+    if said.disklabel and said.disklabel not in ("msdos", "dos", "mbr"):
+        place = directive.at("--disklabel")
+        draft.unsupported(f"clearpart --disklabel={said.disklabel} is not supported", place, "msdos is")
+    draft.idle.append(directive)
+
+
 def autopart(draft: Draft, directive: Directive, said: Any) -> None:
     """`autopart --type=plain --fstype=xfs`: /boot and one partition for all the rest."""
     draft.without(said, directive, _ENCRYPTION)
@@ -231,6 +239,7 @@ DIRECTIVES: Mapping[str, Callable[[Draft, Directive, Any], None]] = {
     "part": part,
     "partition": part,
     "autopart": autopart,
+    "clearpart": clearpart,
     "reqpart": reqpart,
     "bootloader": bootloader,
 }

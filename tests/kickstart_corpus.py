@@ -29,6 +29,7 @@ REASONS = (
     ("not an http:", "a template whose variables are not filled in"),
     ("LVM", "LVM"),
     ("autopart without", "LVM"),
+    ("--disklabel=gpt", "a GPT"),
     ("%packages", "lists packages, which come with a branch"),
     ("--nochroot", "a script outside of the new system"),
     ("container images", "a container image"),

@@ -346,6 +346,7 @@ UNSUPPORTED_TEXTS = [
     ("part /boot/efi --fstype=efi --size=200\n", 1, 6),
     ("part biosboot --size=1\n", 1, 6),
     ("part swap --recommended\n", 1, 6),
+    ("clearpart --all --disklabel=gpt\n", 1, 17),
     ("part /var --onpart=sda1\n", 1, 6),
     ("part /var --noformat --onpart=LABEL=x\n", 1, 6),
     ("logvol /var --vgname=a --name=b --size=1\n", 1, 1),
