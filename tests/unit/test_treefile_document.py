@@ -81,12 +81,12 @@ def test_yaml(text: bytes, value: object) -> None:
     ],
 )
 def test_yaml_refused(text: bytes, line: int, column: int) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ConfigError) as caught:
         document.parse(text, "t.yaml")
     assert caught.value.place is not None
     assert (caught.value.place.file, caught.value.place.line, caught.value.place.column) == ("t.yaml", line, column)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_json(text: bytes, value: object) -> None:
     ],
 )
 def test_json_refused(text: bytes, line: int, column: int) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ConfigError) as caught:
         document.parse(text, "t.json")
     assert caught.value.place is not None
     assert (caught.value.place.line, caught.value.place.column) == (line, column)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_limits_are_exact() -> None:
