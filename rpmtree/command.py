@@ -27,8 +27,15 @@ PACKAGE_OF = {
     "bwrap": "bubblewrap",
     "createrepo_c": "createrepo-c",
     "gpg": "gnupg",
+    "mbr.bin": "extlinux",
+    "menu.c32": "syslinux-common",
+    "mke2fs": "e2fsprogs",
+    "mkfs.xfs": "xfsprogs",
+    "mkswap": "util-linux",
+    "qemu-img": "qemu-utils",
     "rpmlua": "rpm",
     "setpriv": "util-linux",
+    "sfdisk": "fdisk",
 }
 
 

@@ -16,8 +16,12 @@ from rpmtree.errors import ToolError
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS = 0x00020000
-_MS_REC, _MS_SLAVE = 0x4000, 0x80000
+_MS_RDONLY, _MS_REC, _MS_SLAVE = 0x1, 0x4000, 0x80000
 _MNT_DETACH = 2
+_OVERLAY_HINT = (
+    "the work directory (--cachedir) must be on a file system that overlayfs can write to, such as ext4 or xfs; "
+)
+_CONTAINER_HINT = "in a container add --cap-add all --security-opt seccomp=unconfined"
 #: The namespace that this process has left: none so far, or a descriptor of it.
 _left: list[int] = []
 
@@ -35,7 +39,7 @@ def enter_private_namespace() -> None:
     if _libc.unshare(_CLONE_NEWNS) != 0:
         raise ToolError(
             f"can't make a mount namespace: {os.strerror(ctypes.get_errno())}",
-            hint="run as root; in a container add --cap-add all --security-opt seccomp=unconfined",
+            hint=f"run as root; {_CONTAINER_HINT}",
         )
     _left.append(left)
     _mount("none", "/", None, _MS_REC | _MS_SLAVE, None)
@@ -74,6 +78,24 @@ def overlay(target: Path, *, lower: Sequence[Path], upper: Path, work: Path) -> 
         raise
 
 
+@contextmanager
+def filesystem(
+    source: Path | str, target: Path, kind: str, *, options: str = "", writable: bool = True
+) -> Iterator[None]:
+    """Mount a file system of a device (or tmpfs) at `target`; all is written to it when the body has ended well.
+
+    Raises ToolError.
+    """
+    try:
+        _mount(str(source), target, kind, 0 if writable else _MS_RDONLY, options)
+        yield
+        _unmount(target)
+    except BaseException:
+        with suppress(ToolError):  # as above
+            _unmount(target)
+        raise
+
+
 def _escaped(path: Path) -> str:
     # Separators of the option's own syntax (Documentation/filesystems/overlayfs.rst).
     return str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
@@ -86,8 +108,7 @@ def _mount(source: str, target: Path | str, kind: str | None, flags: int, option
         code = ctypes.get_errno()
         raise ToolError(
             f"can't mount {kind or 'namespace'} at {target}: {os.strerror(code)}",
-            hint="the work directory (--cachedir) must be on a file system that overlayfs can write to, such as ext4 "
-            "or xfs; in a container add --cap-add all --security-opt seccomp=unconfined",
+            hint=f"{_OVERLAY_HINT if kind == 'overlay' else ''}{_CONTAINER_HINT}",
         )
 
 

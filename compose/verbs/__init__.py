@@ -6,7 +6,7 @@ They are all loaded for every command, so what an action stands on is imported i
 
 from __future__ import annotations
 
-from compose.verbs import extensions, kickstart, lock, rootfs, schema, serve, sign, tree
+from compose.verbs import disk, extensions, kickstart, lock, rootfs, schema, serve, sign, tree
 
 #: In the order of the help.
-GROUPS = tuple(group.add for group in (tree, rootfs, lock, extensions, kickstart, serve, sign, schema))
+GROUPS = tuple(group.add for group in (tree, rootfs, lock, extensions, kickstart, disk, serve, sign, schema))

@@ -177,9 +177,12 @@ class Remotes:
         self._pull(remote, _pull_options(checksum, subdirs=paths, ours=ours), what, FetchError, None)
         make_durable(self.path)
 
-    def set_branch(self, remote: str, branch: str, checksum: str | None) -> None:
-        """Have a branch of a remote name a commit that is here, durably; None forgets the branch. Raises StoreError."""
-        with wrapped(f"can't set the branch {remote}:{branch}"):
+    def set_branch(self, remote: str | None, branch: str, checksum: str | None) -> None:
+        """Have a branch of a remote, or a local one, name a commit that is here, durably; None forgets the branch.
+
+        Raises StoreError.
+        """
+        with wrapped(f"can't set the branch {remote}:{branch}" if remote else f"can't set the branch {branch}"):
             self._repo.set_ref_immediate(remote, branch, checksum, None)
         make_durable(self.path)
 

@@ -252,6 +252,10 @@ class Sysroot:
                 self._sysroot.init_osname(osname, None)
             self._sync()
 
+    def defer_durability(self) -> None:
+        """Write objects without waiting for each: for a sysroot that nobody has before all of it is durable."""
+        self._repo().set_disable_fsync(True)
+
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _repo(self) -> Any:
@@ -347,7 +351,7 @@ class Sysroot:
 def init_fs(path: Path, *, bootloader: str = "none") -> Sysroot:
     """Make an empty sysroot at `path`, as `ostree admin init-fs` does, and open it.
 
-    `bootloader` is ostree's repo option `sysroot.bootloader`: none, auto, grub2, zipl …
+    `bootloader` is ostree's repo option `sysroot.bootloader`: none, auto, grub2, syslinux, zipl …
     """
     from gi.repository import Gio
 
