@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A machine through what its admin does to it, with a reboot after each: what was asked for runs, and what is the
+admin's own stays.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from tests.boot.conftest import report
+from tests.boot.machine import Machine
+from tests.boot.world import REMOTE, World, branch
+
+#: Seconds that an emulated machine may solve, fetch and deploy for.
+_LONG = 1800
+
+
+def _layer(guest: Machine, words: str) -> None:
+    started = time.monotonic()
+    guest.check(f"layer {words}", _LONG)
+    report(f"layer {words}", time.monotonic() - started)
+
+
+def _reboot(guest: Machine, what: str) -> None:
+    report(f"reboot into {what}", guest.reboot())
+    guest.run("systemctl is-system-running --wait", _LONG)
+    assert guest.check("systemctl list-units --failed --plain --no-legend") == ""
+
+
+def _deployments(guest: Machine) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(guest.check("layer status --json"))["deployments"]
+    return found
+
+
+def _booted(guest: Machine) -> dict[str, Any]:
+    (found,) = [one for one in _deployments(guest) if one["booted"]]
+    return found
+
+
+def _check_own(guest: Machine) -> None:
+    """What the admin has made is there."""
+    assert guest.check("cat /etc/motd") == "mine"
+    assert guest.check("cat /etc/added.conf") == "new"
+    assert guest.check("id -un 1000; cat /var/home/kim/letter").split() == ["kim", "dear"]
+    assert guest.check("stat -c %U /var/home/kim/letter; cat /var/lib/own/state").split() == ["kim", "kept"]
+
+
+def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
+    guest.check("echo mine >/etc/motd; echo new >/etc/added.conf; useradd -m -s /bin/bash kim")
+    guest.check("su kim -c 'echo dear >/var/home/kim/letter'; mkdir /var/lib/own; echo kept >/var/lib/own/state")
+    granite_kernel = guest.check("uname -r")
+
+    assert guest.run("powerline --help").status == 127  # the control
+    _layer(guest, "install powerline")
+    _reboot(guest, "Granite 12.0 and powerline")
+    assert "usage: powerline" in guest.check("powerline --help")
+    assert _booted(guest)["packages"] == ["powerline"]
+    _check_own(guest)
+
+    world.compose("12.1")
+    world.publish("12.1")
+    _layer(guest, "upgrade")
+    _reboot(guest, "Granite 12.1")
+    assert _booted(guest)["version"] == "12.1"
+    assert "12.1" in guest.check("cat /etc/granite-release")
+    assert "usage: powerline" in guest.check("powerline --help")
+    _check_own(guest)
+
+    world.compose("13.0")
+    world.publish("13.0")
+    _layer(guest, f"rebase {REMOTE}:{branch('basalt')}")
+    _reboot(guest, "Basalt 13.0")
+    assert _booted(guest)["version"] == "13.0"
+    assert "ID=basalt" in guest.check("cat /etc/os-release")
+    assert guest.check("uname -r") != granite_kernel
+    assert "usage: powerline" in guest.check("powerline --help")
+    assert _booted(guest)["packages"] == ["powerline"]
+    _check_own(guest)
+
+    _layer(guest, "rollback")
+    _reboot(guest, "Granite 12.1 again")
+    assert "ID=granite" in guest.check("cat /etc/os-release")
+    assert guest.check("uname -r") == granite_kernel
+    assert "usage: powerline" in guest.check("powerline --help")
+    _check_own(guest)
+
+
+def test_what_is_staged(world: World, guest: Machine) -> None:
+    """Shutdown finishes it, unless it was dropped before."""
+    before = _booted(guest)["checksum"]
+    _layer(guest, "install tree")
+    staged, running = _deployments(guest)
+    assert (staged["staged"], running["booted"]) == (True, True)
+    _layer(guest, "cleanup -p")
+    assert [one["checksum"] for one in _deployments(guest)] == [before]
+    _layer(guest, "install tree")
+    _reboot(guest, "Granite 12.0 and tree")
+    booted = _booted(guest)
+    assert (booted["staged"], booted["packages"]) == (False, ["tree"])
+    assert guest.check("tree --version").startswith("tree ")
+
+    _layer(guest, "install htop")
+    assert _deployments(guest)[0]["staged"] is True
+    _layer(guest, "cleanup -p")
+    _reboot(guest, "what ran before")
+    assert _booted(guest)["checksum"] == booted["checksum"]
+    assert guest.run("htop --version").status == 127
