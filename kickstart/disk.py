@@ -202,7 +202,7 @@ def _write(plan: _Plan, layout: Layout, disk: Path, reporter: Reporter) -> Outco
         top = stack.enter_context(image.scratch_directory())
         sysroot = top / "sysroot"
         sysroot.mkdir()
-        with image.sysroot_mounted(devices, layout, sysroot):
+        with image.sysroot_mounted(devices, layout, sysroot), image.letting_go():
             outcome = _fill(plan, layout, devices, top, reporter)
     image.install_boot_code(disk, _boot_code().read_bytes())
     return outcome

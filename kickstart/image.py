@@ -11,6 +11,8 @@ import fcntl
 import os
 import shutil
 import stat
+import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -24,7 +26,7 @@ from rpmtree.mounts import filesystem
 _LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A  # linux/loop.h
 _LO_FLAGS_AUTOCLEAR = 4
 _BLKRRPART = 0x125F  # linux/fs.h
-_TRIES = 50
+_TRIES, _PAUSE = 300, 0.05
 #: A directory that is there for good. Each process mounts a file system of its own there, in its own namespace.
 _MOUNT_POINT = Path("/run/strata")
 #: Said in full, since defaults differ: without the features that extlinux can't read.
@@ -208,8 +210,43 @@ def mounted_at(device: Path, slot: Slot, where: Path) -> Iterator[None]:
     """One file system mounted at `where`."""
     # Nothing is to happen in the background: the tables that mke2fs has left out, the first boot makes.
     options = "noinit_itable" if slot.filesystem == "ext4" else "nouuid"
-    with filesystem(device, where, slot.filesystem, options=options):
+    try:
+        with filesystem(device, where, slot.filesystem, options=options):
+            yield
+    except BaseException:
+        with suppress(ToolError):
+            _wait_until_free(device)
+        raise
+    _wait_until_free(device)
+
+
+def _wait_until_free(device: Path) -> None:
+    """Wait until nothing has the file system: what a sandbox saw of it goes a moment after the sandbox's last process.
+
+    Only then is everything written out. Raises ToolError.
+    """
+    for _ in range(_TRIES):
+        try:
+            os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise ToolError(f"can't open {device}: {error.strerror}") from error
+            time.sleep(_PAUSE)
+        else:
+            return
+    raise ToolError(f"{device} is still in use after it was unmounted")
+
+
+@contextmanager
+def letting_go() -> Iterator[None]:
+    """Where the body fails, have it let go of what it had open: libostree's objects close files when they are gone, and
+    an error keeps the frames that know them. A file system that has open files can't be unmounted.
+    """
+    try:
         yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def install_boot_code(disk: Path, code: bytes) -> None:

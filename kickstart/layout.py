@@ -13,8 +13,11 @@ SECTOR = 512
 MIB = 1 << 20
 #: Partitions begin at multiples of a MiB, the first one behind the first MiB, where boot loaders lie.
 _GAP = MIB // SECTOR
-#: A DOS partition table counts sectors in 32 bits, and has four entries.
-_MAX_SECTORS, _MAX_PARTITIONS = 1 << 32, 4
+#: A DOS partition table counts sectors in 32 bits.
+_MAX_SECTORS = 1 << 32
+#: It has four entries; where they are not enough, the last one is an extended partition that holds the others, which
+#: count from 5, and each of which has a table of its own in front of it. Boot code starts none of those.
+_ENTRIES, _EXTENDED = 4, 5
 #: mkfs.xfs makes nothing smaller; the others' bounds are what can hold anything.
 _SMALLEST = {"ext4": 16, "xfs": 300, "swap": 1}
 #: What a root file system, a kernel and an initramfs are no use without.
@@ -26,7 +29,7 @@ _TYPES = {"ext4": 0x83, "xfs": 0x83, "swap": 0x82}
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A partition with its place. `number` counts from 1; `start` and `sectors` are in units of 512 bytes."""
+    """A partition with its place. `number` is that of its device; `start` and `sectors` are in units of 512 bytes."""
 
     number: int
     mountpoint: str
@@ -81,10 +84,15 @@ class Layout:
     def table(self, disk_id: int) -> str:
         """The partition table as sfdisk(8) takes it; `disk_id` has 32 bits."""
         lines = [
-            f"start={slot.start}, size={slot.sectors}, type={_TYPES[slot.filesystem]:x}"
+            f"{slot.number} : start={slot.start}, size={slot.sectors}, type={_TYPES[slot.filesystem]:x}"
             + (", bootable" if slot is self.boot else "")
             for slot in self.slots
         ]
+        if len(lines) > _ENTRIES:
+            first, last = self.slots[_ENTRIES - 1], self.slots[-1]
+            begin = first.start - _GAP
+            size = last.start + last.sectors - begin
+            lines.insert(_ENTRIES - 1, f"{_ENTRIES} : start={begin}, size={size}, type={_EXTENDED:x}")
         return "\n".join(["label: dos", f"label-id: 0x{disk_id:08x}", "unit: sectors", *lines, ""])
 
 
@@ -99,17 +107,21 @@ def lay_out(asked: Sequence[Partition], size: int) -> Layout:
     _check(partitions)
     sectors = size // SECTOR
     if sectors > _MAX_SECTORS:
-        raise ToolError(f"a disk of {size} bytes is too large for its partition table", hint="2 TiB is the most")
-    available = sectors // _GAP - 1
+        raise ToolError(f"a disk of {size} bytes is too large for its partition table: 2 TiB is the most")
+    is_extended = len(partitions) > _ENTRIES
+    gaps = 1 + (len(partitions) - _ENTRIES + 1 if is_extended else 0)
+    available = sectors // _GAP - gaps
     least = [max(one.size, _SMALLEST[one.filesystem]) for one in partitions]
     if sum(least) > available:
         raise StoreError(
-            f"the disk is too small for its partitions: {sum(least) + 1} MiB are needed, {size // MIB} given",
+            f"the disk is too small for its partitions: {sum(least) + gaps} MiB are needed, {size // MIB} given",
             hint="make it larger, or the partitions smaller",
         )
     slots, start = [], _GAP
-    for number, (one, mib) in enumerate(zip(partitions, _grown(partitions, least, available), strict=True), 1):
-        slot = Slot(number, one.mountpoint, one.filesystem, start, mib * _GAP, one.label, one.options)
+    for index, (one, mib) in enumerate(zip(partitions, _grown(partitions, least, available), strict=True), 1):
+        is_inner = is_extended and index >= _ENTRIES
+        start += _GAP if is_inner else 0
+        slot = Slot(index + is_inner, one.mountpoint, one.filesystem, start, mib * _GAP, one.label, one.options)
         slots.append(slot)
         start += slot.sectors
     return Layout(size, tuple(slots))
@@ -139,11 +151,6 @@ def _check(partitions: Sequence[Partition]) -> None:
         raise ConfigError(
             "no partition is to be mounted at /", place=last.place, hint="add one: part / --grow --size=1"
         )
-    if len(partitions) > _MAX_PARTITIONS:
-        raise ConfigError(
-            f"there are {len(partitions)} partitions, and the disk's table has room for {_MAX_PARTITIONS}",
-            place=partitions[_MAX_PARTITIONS].place,
-        )
     boot = next((one for one in partitions if one.mountpoint == "/boot"), None)
     root = next(one for one in partitions if one.mountpoint == "/")
     if (boot or root).filesystem != "ext4":
@@ -151,6 +158,11 @@ def _check(partitions: Sequence[Partition]) -> None:
             f"the boot loader reads ext4 alone, and {(boot or root).mountpoint} is {(boot or root).filesystem}",
             place=(boot or root).place,
             hint="make a /boot of its own: part /boot --fstype=ext4 --size=512",
+        )
+    if len(partitions) > _ENTRIES and partitions.index(boot or root) >= _ENTRIES - 1:
+        raise ConfigError(
+            f"of {len(partitions)} partitions, that for {(boot or root).mountpoint} must be one of the first three",
+            place=(boot or root).place,
         )
 
 
@@ -196,8 +208,8 @@ def _grown(partitions: Sequence[Partition], least: Sequence[int], available: int
 def usable(slot: Slot) -> int:
     """Bytes that fit into a new file system, at the least: what it keeps for itself is taken off."""
     if slot.filesystem == "xfs":
-        # A log of 64 MiB or 1/2048; trees and spare blocks of the allocation groups.
-        return slot.size - max(64 * MIB, slot.size >> 11) - (slot.size >> 6)
+        # A log of 64 MiB or 1/2048; what each allocation group has, and keeps for its trees to grow.
+        return slot.size - max(64 * MIB, slot.size >> 11) - (slot.size >> 5) - 12 * MIB
     blocks = slot.size // 4096
     groups = -(-blocks // 32768)
     # ext4(5), as `kickstart.image` has it made: two bitmaps and 8192 inodes of 256 bytes in each group; superblock,

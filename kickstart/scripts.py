@@ -69,6 +69,7 @@ def _sandbox(deployed: Deployed, scratch: Path, epoch: int) -> Iterator[ScriptSa
             env={"SOURCE_DATE_EPOCH": str(epoch)},
             binds=(*binds, Bind(scripts, _INSIDE)),
             cgroup=cgroup,
+            writable=False,  # what is written beside /etc and /var would be lost
         )
 
 

@@ -62,7 +62,8 @@ class Bind:
 class ScriptSandbox:
     """One way to run programs with `root` as their `/`; implements `rpmtree.command.Sandbox`.
 
-    `var` is the directory seen at /var, `bpf` a path to the compiled system call filter, `cgroup` the
+    `var` is the directory seen at /var; with `writable` False nothing of `root` itself can be written to, and all mount
+    points must be there. `bpf` is a path to the compiled system call filter, `cgroup` the
     directory of a cgroup that programs are put into.
     """
 
@@ -75,6 +76,7 @@ class ScriptSandbox:
     binds: tuple[Bind, ...] = ()
     cgroup: Path | None = None
     capabilities: tuple[str, ...] = CAPABILITIES
+    writable: bool = True
 
     @property
     def pass_fds(self) -> tuple[int, ...]:
@@ -99,7 +101,7 @@ class ScriptSandbox:
         scratch = ("--perms", "1777", "--size", str(MAX_TMPFS_BYTES), "--tmpfs")
         database = ("--ro-bind", str(self.root / RPMDB_HOME), f"/{RPMDB_HOME}") if self.rpmdb else ()
         return [
-            *("--bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc"),
+            *("--bind" if self.writable else "--ro-bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc"),
             # bubblewrap judges /proc/sys by the mode of the directory: root could write the host's sysctls.
             *("--ro-bind", "/proc/sys", "/proc/sys"),
             *("--tmpfs", "/sys", *_repeat_pairs("--ro-bind-try", (f"/sys/{name}" for name in _SYS))),

@@ -28,6 +28,7 @@ def commit_tree(
     version: str = "1",
     kernel: str = "6.1",
     files: Mapping[str, str | bytes] | None = None,
+    links: Mapping[str, str] | None = None,
     timestamp: int = 1_700_000_000,
     parent: bytes = b"",
     metadata: Mapping[str, Variant] | None = None,
@@ -49,7 +50,7 @@ def commit_tree(
             where, _, name = path.rpartition("/")
             data = text.encode() if isinstance(text, str) else text
             root.make(where).files[name] = staging.add_file(FileMeta(0o100644), data)
-        for name, target in _LINKS.items():
+        for name, target in {**_LINKS, **(links or {})}.items():
             root.files[name] = staging.add_link(FileMeta(0o120777, target=target))
         written = tree.write(staging, root)
         described = {"version": Variant("s", version), **(metadata or {})}
