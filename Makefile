@@ -6,7 +6,7 @@ python := .venv/bin/python
 # Files stay together on one worker, so that what a file's tests share is made once.
 pytest := $(python) -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help setup distro demo test check test-faults bench corpus fuzz clean-room container clean
+.PHONY: help setup distro demo test check test-faults test-boot bench corpus fuzz clean-room container clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -29,11 +29,17 @@ check: setup ## lint, types, architecture, unit tests: under a minute
 	$(pytest) tests/unit tests/test_architecture.py
 
 test: setup distro check ## all tests
-	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py
+	$(pytest) --ignore=tests/unit --ignore=tests/test_architecture.py --ignore=tests/boot
 
 test-faults: setup ## 200 kills, 200 signals, 100 calls in parallel, full disks: minutes
 	STRATA_KILLS=210 STRATA_PARALLEL=100 STRATA_SIGNALS=100 STRATA_FULL=12 \
 	$(python) -m pytest -q -n 2 --dist load -rP tests/faults
+
+test-boot: setup distro ## boot what is composed in QEMU, and live through upgrades: half an hour without KVM
+	@scripts/setup --boot
+	@rm -f build/boot-times.txt
+	STRATA_BOOT_TIMES=build/boot-times.txt $(python) -m pytest -q -rs tests/boot
+	@cat build/boot-times.txt
 
 bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose

@@ -37,8 +37,10 @@ _FOR = {"xfs": "mkfs.xfs", "swap": "mkswap"}
 _BOOT_CODE = ("/usr/lib/EXTLINUX/mbr.bin", "/usr/share/syslinux/mbr.bin")
 _MODULES = ("/usr/lib/syslinux/modules/bios", "/usr/share/syslinux")
 _MENU = ("menu.c32", "libutil.c32")
-#: The lines before what libostree writes there: a menu on screen and serial line, for two seconds.
-_CONFIG = "SERIAL 0 115200\nUI menu.c32\nTIMEOUT 20\n"
+#: The lines before what libostree writes there (syslinux.cfg): a menu on screen and serial line, for so many tenths of
+#: a second. With 0 syslinux would wait for ever, and not at all with the least that it takes.
+_CONFIG = "SERIAL 0 115200\nUI menu.c32\nTIMEOUT {}\n"
+_WAITS = 2
 #: libostree keeps this part of a file system free when it fetches (core.min-free-space-percent).
 _KEPT_FREE = 0.03
 
@@ -217,7 +219,7 @@ def _fill(plan: _Plan, layout: Layout, devices: Mapping[int, Path], top: Path, r
         sysroot.init_stateroot(plan.osname)
         origin = _take_commit(plan, sysroot, reporter)
     with step(reporter, "Deploying"), sysroot.lock("compose disk"):
-        _prepare_boot(path / "boot")
+        _prepare_boot(path / "boot", plan.installation.boot_timeout)
         deployment = sysroot.deploy(plan.osname, plan.commit.hex(), origin, kargs=kargs)
     var = path / "ostree" / "deploy" / plan.osname / "var"
     with (
@@ -263,13 +265,14 @@ def _take_commit(plan: _Plan, sysroot: Sysroot, reporter: Reporter) -> str:
     return f"[origin]\nrefspec={plan.options.rev}\n"
 
 
-def _prepare_boot(boot: Path) -> None:
+def _prepare_boot(boot: Path, seconds: int | None) -> None:
     """What libostree's syslinux backend expects to find (ostree-bootloader-syslinux.c), and the menu."""
+    tenths = max((_WAITS if seconds is None else seconds) * 10, 1)
     (boot / "syslinux").mkdir()
     (boot / "loader.0").mkdir()
     (boot / "loader").symlink_to("loader.0")
     (boot / "syslinux" / "syslinux.cfg").symlink_to("../loader/syslinux.cfg")
-    (boot / "loader.0" / "syslinux.cfg").write_text(_CONFIG)
+    (boot / "loader.0" / "syslinux.cfg").write_text(_CONFIG.format(tenths))
     for name in _MENU:
         shutil.copyfile(_first(_MODULES, name), boot / "syslinux" / name)
 
