@@ -47,7 +47,8 @@ def apply(root: Root, spec: FinishSpec, reporter: Reporter) -> None:
 
 def _stays(name: str, lookup: Lookup) -> bool:
     """Root, and names that the lookup can't find elsewhere, stay in /etc and nowhere else."""
-    return name == _ROOT or (lookup is Lookup.USERDB and not userdb.can_hold(name))
+    in_records = userdb.can_hold(name) and name not in userdb.SYNTHETIC
+    return name == _ROOT or (lookup is Lookup.USERDB and not in_records)
 
 
 def _updated(before: Sequence[_Entry], new: Sequence[_Entry]) -> list[_Entry]:

@@ -19,7 +19,7 @@ DIRECTORY = "usr/lib/userdb"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}")
 #: nss-systemd makes these up and looks for no record of them; systemd-sysusers, which asks it not to, would find none
 #: and make them once more, beside their lines in /etc/shadow and gshadow: it fails with that.
-_SYNTHETIC = frozenset(("root", "nobody", "nogroup"))
+SYNTHETIC = frozenset(("root", "nobody", "nogroup"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Records:
 
 
 def can_hold(name: str) -> bool:
-    """Whether systemd takes the name, in its strict form (systemd.io/USER_NAMES), and looks for it here."""
-    return _NAME.fullmatch(name) is not None and name not in _SYNTHETIC
+    """Whether systemd takes the name, in its strict form (systemd.io/USER_NAMES)."""
+    return _NAME.fullmatch(name) is not None
 
 
 def records(users: Iterable[PasswdEntry], groups: Iterable[GroupEntry]) -> Records:

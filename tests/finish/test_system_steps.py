@@ -126,6 +126,17 @@ def test_names_that_userdb_cannot_hold_stay_in_etc(tmp_path: Path) -> None:
     assert "usr/lib/passwd\n| ok:x:6:6::/:/x\n" in found
 
 
+def test_accounts_that_systemd_makes_up_stay_in_etc(tmp_path: Path) -> None:
+    """systemd-sysusers would make them again, and fail over their lines in shadow and gshadow."""
+    accounts = "etc/passwd\n| nobody:x:65534:65534::/:/x\n| b:x:2:2::/:/x\netc/group\n| nogroup:x:65534:"
+    found, _ = run(tmp_path, passwd.apply, f"usr/lib64/libnss_systemd.so.2\n{accounts}")
+    assert "etc/passwd\n| nobody:x:65534:65534::/:/x\n" in found
+    assert "etc/group\n| nogroup:x:65534:\n" in found
+    assert "usr/lib/passwd\n| b:x:2:2::/:/x\n" in found
+    found, _ = run(tmp_path / "other", passwd.apply, f"usr/lib64/libnss_altfiles.so.2\n{accounts}")
+    assert "usr/lib/passwd\n| nobody:x:65534:65534::/:/x\n| b:x:2:2::/:/x\n" in found  # where they are found
+
+
 def test_a_damaged_passwd_is_an_error_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="line 2"):
         run(tmp_path, passwd.apply, "usr/lib64/libnss_altfiles.so.2\netc/passwd\n| root:x:0:0::/:/x\n| junk")
