@@ -22,8 +22,9 @@ from kickstart.deployed import open_deployed
 from kickstart.installation import Installation
 from kickstart.layout import MIB, Layout, inodes, lay_out, mount_table, usable
 from rpmtree import command
-from rpmtree.errors import StoreError, ToolError
+from rpmtree.errors import ConfigError, StoreError, ToolError
 from rpmtree.mounts import enter_private_namespace
+from rpmtree.ostree.deployments import check_kargs, check_name
 from rpmtree.ostree.footprint import Footprint, footprint
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.sysroot import Sysroot, init_fs
@@ -100,6 +101,9 @@ class _Plan:
     osname: str
     epoch: int
     need: Footprint
+    kernel_arguments: tuple[str, ...]
+    #: The OpenPGP keys, as they are in their files.
+    keys: tuple[bytes, ...]
 
     def uuid(self, purpose: str) -> str:
         """A UUID that is another one for each commit and purpose, and the same in each run."""
@@ -138,25 +142,44 @@ def make_disk(options: DiskOptions, installation: Installation, reporter: Report
 
 
 def _plan(options: DiskOptions, installation: Installation) -> _Plan:
-    wanted = {_FOR[one.filesystem] for one in installation.partitions if one.filesystem in _FOR}
-    for program in (*_PROGRAMS, *sorted(wanted), *(("qemu-img",) if options.format == "qcow2" else ())):
-        if not command.is_program(program):
-            raise command.missing(program)
-    _boot_code()
+    _check_tools(options, installation)
     repository = Repository(options.repo)
     found = repository.resolve(options.rev)
     if found is None:
         raise StoreError(f"{options.repo} has no branch {options.rev}", hint=f"ostree refs --repo={options.repo}")
     timestamp = repository.commit(found).timestamp
-    osname = installation.source.osname if installation.source else options.osname
+    source = installation.source
+    if source is not None:
+        check_name(source.remote, "remote")
+    osname = (source.osname if source is not None else options.osname) or _system_id(repository, found)
     return _Plan(
         options,
         installation,
         found,
-        osname or _system_id(repository, found),
+        check_name(osname, "stateroot"),
         timestamp if options.source_date_epoch is None else options.source_date_epoch,
         footprint(repository, found),
+        check_kargs((*installation.kernel_arguments, *options.kernel_arguments)),
+        tuple(_read(path) for path in options.gpg_keys),
     )
+
+
+def _check_tools(options: DiskOptions, installation: Installation) -> None:
+    """Raise ToolError, with the package to install, if something is missing on this machine."""
+    wanted = {_FOR[one.filesystem] for one in installation.partitions if one.filesystem in _FOR}
+    for program in (*_PROGRAMS, *sorted(wanted), *(("qemu-img",) if options.format == "qcow2" else ())):
+        if not command.is_program(program):
+            raise command.missing(program)
+    _boot_code()
+    for name in _MENU:
+        _first(_MODULES, name)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
 
 
 def _system_id(repository: Repository, commit: bytes) -> str:
@@ -217,7 +240,7 @@ def _fill(plan: _Plan, layout: Layout, devices: Mapping[int, Path], top: Path, r
         sysroot = init_fs(path, bootloader="syslinux")
         sysroot.defer_durability()
         sysroot.init_stateroot(plan.osname)
-        origin = _take_commit(plan, sysroot, reporter)
+        origin = _take_commit(plan, sysroot)
     with step(reporter, "Deploying"), sysroot.lock("compose disk"):
         _prepare_boot(path / "boot", plan.installation.boot_timeout)
         deployment = sysroot.deploy(plan.osname, plan.commit.hex(), origin, kargs=kargs)
@@ -240,7 +263,7 @@ def _fill(plan: _Plan, layout: Layout, devices: Mapping[int, Path], top: Path, r
 
 def _kernel_arguments(plan: _Plan, layout: Layout) -> tuple[str, ...]:
     """Those of every disk, then those that are asked for; who names a console has it instead of ours."""
-    asked = (*plan.installation.kernel_arguments, *plan.options.kernel_arguments)
+    asked = plan.kernel_arguments
     consoles = () if any(one.startswith("console=") for one in asked) else CONSOLES
     return (f"root=UUID={_root_uuid(plan, layout)}", "rw", *consoles, *asked)
 
@@ -249,13 +272,13 @@ def _root_uuid(plan: _Plan, layout: Layout) -> str:
     return plan.uuid(str(layout.root.number))
 
 
-def _take_commit(plan: _Plan, sysroot: Sysroot, reporter: Reporter) -> str:
+def _take_commit(plan: _Plan, sysroot: Sysroot) -> str:
     """Copy the commit, under the name that the machine follows it by; gives the text of an origin file."""
     remotes, source, checksum = sysroot.remotes, plan.installation.source, plan.commit.hex()
     if source is not None:
         remotes.add(source.remote, source.url, {"gpg-verify": "true" if source.gpg else "false"})
-        for path in plan.options.gpg_keys:
-            remotes.import_keys(source.remote, path.read_bytes())
+        for keys in plan.keys:
+            remotes.import_keys(source.remote, keys)
     remotes.pull_local(plan.options.repo, checksum)
     if source is not None:
         remotes.set_branch(source.remote, source.ref, checksum)

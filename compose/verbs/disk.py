@@ -87,10 +87,11 @@ def _installation(args: argparse.Namespace, app: App) -> Installation:
         installation, notices = read(args.kickstart, lenient=args.lenient)
         for notice in notices:
             app.reporter.warning(str(notice))
-    return replace(installation, source=_source(args, installation.source))
+    return replace(installation, source=remote_of(args, installation.source))
 
 
-def _source(args: argparse.Namespace, said: Source | None) -> Source | None:
+def remote_of(args: argparse.Namespace, said: Source | None) -> Source | None:
+    """The remote that the machine follows: the kickstart file's (`said`), with what options say. Raises UsageError."""
     from kickstart.installation import Source
 
     if said is None and args.remote is None and args.url is None:

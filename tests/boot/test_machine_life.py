@@ -14,7 +14,7 @@ from tests.boot.machine import Machine
 from tests.boot.world import REMOTE, World, branch
 
 #: Seconds that an emulated machine may solve, fetch and deploy for.
-_LONG = 1800
+_LONG = 5400
 
 
 def _layer(guest: Machine, words: str) -> None:

@@ -75,6 +75,9 @@ class World:
             "include": str(TOP / f"treefiles/{name}-{major}.yaml"),
             "repos": ["own"] if len(repos) > 1 else [],
             "packages": ["strata-layer"],
+            # Every file is a request of an emulated machine: without these it is two thirds of them.
+            "documentation": False,
+            "install-langs": ["en"],
             "postprocess": [f"#!/bin/sh\nsed -i 's|^root:[^:]*|root:{machine.PASSWORD_HASH}|' /etc/shadow\n"],
             "add-files": [
                 ["image", f"/usr/etc/yum.repos.d/{name}.repo"],

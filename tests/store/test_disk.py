@@ -32,6 +32,7 @@ from rpmtree.ostree.repo import create
 from rpmtree.progress import Reporter
 from tests.end_to_end.shale import COMPOSE
 from tests.support import disks
+from tests.support.openpgp import Key
 from tests.support.sysroots import commit_tree
 
 pytestmark = [
@@ -331,6 +332,21 @@ def test_a_branch_that_is_not_there(repo: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no-such"):
         make_disk(DiskOptions(repo, "no-such", tmp_path / "x", size=SIZE), Installation(), Said())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_of_the_remote(repo: Path, tmp_path: Path) -> None:
+    key = Key.generate("Site <site@localhost>")
+    (tmp_path / "key").write_text(key.public_key())
+    source = Source("http://x/", REF, "site", "oak")
+    target = tmp_path / "disk.raw"
+    with pytest.raises(ConfigError):
+        make(repo, target, Installation(source=source), gpg_keys=(tmp_path / "no-such",))
+    assert not target.exists()
+    make(repo, target, Installation(source=source), gpg_keys=(tmp_path / "key",))
+    with opened(target, tmp_path / "mnt") as (top, _):
+        config = (top / "ostree/repo/config").read_text()
+        assert "gpg-verify=true" in config
+        assert (top / "ostree/repo/site.trustedkeys.gpg").stat().st_size > 100
 
 
 def test_one_at_a_time(repo: Path, tmp_path: Path) -> None:
