@@ -33,6 +33,7 @@ from rpmtree.progress import Reporter
 from tests.end_to_end.shale import COMPOSE
 from tests.support import disks
 from tests.support.openpgp import Key
+from tests.support.policies import ATTRIBUTE, policy
 from tests.support.sysroots import commit_tree
 
 pytestmark = [
@@ -332,6 +333,25 @@ def test_a_branch_that_is_not_there(repo: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no-such"):
         make_disk(DiskOptions(repo, "no-such", tmp_path / "x", size=SIZE), Installation(), Said())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels(tmp_path: Path) -> None:
+    """What is written is labelled by the policy of the image, that was there as well."""
+    made = tmp_path / "labelled"
+    create(made, "bare")
+    packaged = policy(aliases=None).files
+    files = {f"usr{path}" if path.startswith("/etc/") else path.strip("/"): it.content for path, it in packaged.items()}
+    commit_tree(made, REF, files={**files, "usr/etc/passwd": PASSWD}, links={"home": "var/home"})
+    installation = Installation(users=(Account("kim", keys=("ssh-rsa A",)),), hostname="oak", selinux="permissive")
+    target = tmp_path / "disk.raw"
+    make(made, target, installation)
+    with opened(target, tmp_path / "mnt") as (top, deployed):
+        assert "SELINUX=permissive\nSELINUXTYPE=stone" in (deployed / "etc/selinux/config").read_text()
+        var = top / "ostree/deploy/granite/var"
+        paths = {"passwd_file_t": deployed / "etc/passwd", "etc_t": deployed / "etc/hostname", "var_t": var / "lib",
+                 "home_dir_t": var / "home/kim"}  # fmt: skip
+        found = {name: os.getxattr(path, ATTRIBUTE).decode().split(":")[2] for name, path in paths.items()}
+        assert found == {name: name for name in paths}
 
 
 def test_keys_of_the_remote(repo: Path, tmp_path: Path) -> None:
