@@ -9,11 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from layering import commits
+from layering import boot_memory, commits
 from layering.origin import Origin
 from layering.refspec import Branch
+from layering.settings import read_settings
 from layering.status import CommitStatus, DeploymentStatus, Signature, SystemStatus, Transaction
 from layering.system import Seen, see
+from layering.trial import Candidate, Memory, describe
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import finalization
 from rpmtree.ostree.bases import base_of
@@ -44,9 +46,11 @@ class _Look:
 
     def __init__(self, sysroot: Sysroot, booted: Deployment | None) -> None:
         self.repo: Path = sysroot.repo_path
+        self._sysroot = sysroot
         self._remotes: Remotes = sysroot.remotes
         self._booted = booted
         repository = sysroot.repository
+        self._trials: Callable[[str], tuple[Memory, int]] = lru_cache(self._boots)
         self._commit: Callable[[bytes], Commit] = lru_cache(lambda raw: repository.commit(raw, without=(PKGLIST,)))
         self._whole: Callable[[bytes], Commit] = lru_cache(repository.commit)
         self._verified: Callable[[str], tuple[bool | None, str | None]] = lru_cache(self._gpg_enabled)
@@ -90,6 +94,7 @@ class _Look:
             inactive_removals=layers.inactive_removals,
             inactive_replacements=layers.inactive_replacements,
             diff=self._diff(found),
+            boot_trial=self._trial(found, base_raw),
         )
 
     def _layers(self, commit: Commit, base: bytes, origin: Origin | None) -> commits.Layers:
@@ -143,6 +148,15 @@ class _Look:
         except ToolError:
             return ()
         return tuple(Signature(s.kind, s.key, s.valid, s.user, s.timestamp, s.error) for s in found)
+
+    def _trial(self, found: Deployment, base: bytes) -> str | None:
+        memory, tries = self._trials(found.osname)
+        return describe(memory, Candidate(found.checksum, base.hex(), found.version, found.booted), tries)
+
+    def _boots(self, osname: str) -> tuple[Memory, int]:
+        memory = boot_memory.read(self._sysroot, osname)
+        known = memory.trial is not None or memory.refused
+        return memory, read_settings(Path("/") if self._booted else None).boot_tries if known else 0
 
     def _diff(self, found: Deployment) -> str | None:
         """How what waits differs from what runs, in a line."""

@@ -20,6 +20,7 @@ _ADDED = (
     "packages", "local_packages", "local_fileoverride", "removals", "local_replacements", "remote_replacements",
     "initramfs_args", "initramfs_etc",
 )  # fmt: skip
+MAX_TRIES = 10
 _Value = TypeVar("_Value")
 
 
@@ -31,6 +32,9 @@ class Settings:
     recommends: bool = True
     #: Nothing may be layered or overridden that is not so already.
     lock_layering: bool = False
+    #: How often a new deployment is tried before the one that ran is kept; 0: never, it is the default at once.
+    #: Ours: `BootTries` in the group `Strata`.
+    boot_tries: int = 3
 
 
 def read_settings(tree: Path | None) -> Settings:
@@ -44,17 +48,28 @@ def read_settings(tree: Path | None) -> Settings:
         return Settings()
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror}") from error
-    found = keyfile.parse(text, str(path)).get("Daemon", {})
+    groups = keyfile.parse(text, str(path))
 
-    def value(key: str, read: Callable[[str], _Value], default: _Value) -> _Value:
-        if key not in found:
+    def value(group: str, key: str, read: Callable[[str], _Value], default: _Value) -> _Value:
+        found = groups.get(group, {}).get(key)
+        if found is None:
             return default
         try:
-            return read(found[key].raw)
+            return read(found.raw)
         except ValueError as error:
-            raise ConfigError(f"{key}: {error}", place=found[key].place) from error
+            raise ConfigError(f"{key}: {error}", place=found.place) from error
 
-    return Settings(value("Recommends", keyfile.boolean, True), value("LockLayering", keyfile.boolean, False))
+    return Settings(
+        value("Daemon", "Recommends", keyfile.boolean, True),
+        value("Daemon", "LockLayering", keyfile.boolean, False),
+        value("Strata", "BootTries", _tries, 3),
+    )
+
+
+def _tries(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) > MAX_TRIES:
+        raise ValueError(f"{text!r} is not a number from 0 to {MAX_TRIES}")
+    return int(text)
 
 
 def refuse_locked(settings: Settings, before: Origin, after: Origin) -> None:

@@ -79,6 +79,8 @@ class DeploymentStatus:
     live_replaced: str | None = None
     #: What it has that the booted deployment has not, in a line.
     diff: str | None = None
+    #: Whether it has shown that it boots, where that is not so yet: `trying 2 of 3`.
+    boot_trial: str | None = None
 
     @property
     def id(self) -> str:
@@ -232,6 +234,7 @@ def _ours_json(deployment: DeploymentStatus) -> dict[str, Any]:
         "inactive-base-removals": _dormant_json(deployment.inactive_removals),
         "inactive-base-replacements": _dormant_json(deployment.inactive_replacements),
         "origin-error": deployment.origin_error,
+        "boot-trial": deployment.boot_trial,
     }
     return {key: value for key, value in document.items() if value is not None}
 

@@ -133,6 +133,8 @@ def _condition(deployment: DeploymentStatus) -> Iterator[Field]:
         "Pinned": deployment.pinned,
     }
     yield from ((label, "yes") for label, holds in flags.items() if holds)
+    if deployment.boot_trial is not None:
+        yield "BootTrial", deployment.boot_trial
     if deployment.unlocked != "none":
         yield "Unlocked", deployment.unlocked
     if origin and origin.unconfigured_state is not None:

@@ -25,6 +25,7 @@ GROUPS = {
     "db": ("db", "rpm"),
     "remote": ("remote",),
     "health": ("verify", "repair"),
+    "boot_trial": ("boot-trial",),
 }
 
 
@@ -55,6 +56,8 @@ def _group(name: str) -> Callable[[Verbs], None]:
             from layering.verbs.db import add
         case "remote":
             from layering.verbs.remote import add
-        case _:
+        case "health":
             from layering.verbs.health import add
+        case _:
+            from layering.verbs.boot_trial import add
     return add

@@ -34,11 +34,13 @@ def _add_cleanup(verbs: Verbs) -> None:
 
 
 def _rollback(args: argparse.Namespace, app: App) -> None:
+    from layering.boots import forgive
     from layering.system import open_system
 
     system = open_system(args)
     with system.locked(args.title, args.wait):
         first, *_ = system.sysroot.rollback()
+        forgive(system, first.checksum)
         system.sysroot.discard_unlisted()  # libostree keeps the boot entries of the order before
     if app.json:
         app.print_json({"next": first.id, "checksum": first.checksum, "version": first.version})

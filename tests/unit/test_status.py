@@ -55,6 +55,7 @@ LAYERED = DeploymentStatus(
     staged=True,
     finalization_locked=True,
     pinned=True,
+    boot_trial="trying 2 of 3",
     unlocked="hotfix",
     gpg_enabled=True,
     signatures=(
@@ -109,6 +110,7 @@ Deployments:
                     Staged: yes
         FinalizationLocked: yes
                     Pinned: yes
+                 BootTrial: trying 2 of 3
                   Unlocked: hotfix
                  EndOfLife: Granite 12 ends in May
 

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What `layering.trial` decides is carried out on the system that runs: memory, order of deployments, boot loader.
+
+Units call it at start, at shutdown and for the health check (packaging/strata-*.service). It holds the sysroot's lock
+wherever something is changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from layering import bootmenu, trial
+from layering.boot_memory import read, write
+from layering.settings import read_settings
+from layering.system import System
+from layering.trial import Candidate, Trial, Verdict
+from rpmtree.errors import StoreError
+from rpmtree.ostree.bases import base_of
+from rpmtree.ostree.deployments import Deployment, split_kargs
+from rpmtree.ostree.objects import PKGLIST
+from rpmtree.ostree.sysroot import Sysroot
+from rpmtree.progress import Reporter
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: At shutdown a command may still be at work, which ends soon.
+_PATIENCE = 60.0
+
+
+def limit_of(system: System) -> int:
+    """How often what is new is tried; 0: it goes first at once, as where its boot loader can't boot just once."""
+    if not system.running or not bootmenu.is_there(system.path):
+        return 0
+    return read_settings(Path("/")).boot_tries
+
+
+def start(system: System, reporter: Reporter) -> None:
+    """The system has started: count a try that failed. Raises BusyError, StoreError, ConfigError."""
+    before = read(system.sysroot, system.osname)
+    booted = _booted(system)
+    after = trial.started(before, booted.commit, limit_of(system))
+    if after != before:
+        with system.locked("layer boot-trial start", _PATIENCE):
+            write(system.sysroot, system.osname, after)
+        reporter.warning(f"{_named(before.trial)} did not boot; this is the system that ran before")
+
+
+def stop(system: System, reporter: Reporter) -> None:
+    """The system goes down: what is new, if it has tries left, is to be booted next, and that once.
+
+    Raises BusyError, StoreError, ConfigError, CommandFailed.
+    """
+    limit = limit_of(system)
+    with system.locked("layer boot-trial stop", _PATIENCE):
+        before = read(system.sysroot, system.osname)
+        after = trial.stopping(before, candidates(system.sysroot), boot_id(), limit)
+        booted = _booted(system)
+        found = after.trial
+        if found is None or not found.armed or found.commit == booted.commit:
+            if after != before:
+                write(system.sysroot, system.osname, after)
+            return
+        deployments = system.sysroot.deployments()
+        first = next(one for one in deployments if one.booted)
+        tried = next(one for one in deployments if one.checksum == found.commit)
+        rest = (one.index for one in deployments if one is not first and one is not tried)
+        # A try is noted before it can happen: a loss of power after this costs one.
+        write(system.sysroot, system.osname, after)
+        ordered = system.sysroot.set_order([first.index, tried.index, *rest])
+        bootmenu.arm(system.path, _ostree_of(next(one for one in ordered if one.checksum == found.commit)))
+    reporter.note(f"the next boot tries {_named(found)}: {found.failed + 1} of {limit}")
+
+
+def well(system: System, reporter: Reporter) -> None:
+    """The health check has passed: what runs is the default from now on. Raises as `stop`."""
+    with system.locked("layer boot-trial check", None):
+        before = read(system.sysroot, system.osname)
+        booted = _booted(system)
+        after = trial.passed(before, booted.commit, boot_id())
+        tried = before.trial is not None and before.trial.commit == booted.commit
+        if tried and before.trial is not None and before.trial.armed:
+            deployments = system.sysroot.deployments()
+            first = next(one for one in deployments if one.booted)
+            # What waits in front of what runs is newer than both.
+            rest = [one.index for one in deployments if one is not first]
+            if not deployments[0].staged:
+                system.sysroot.set_order([first.index, *rest])
+            bootmenu.disarm(system.path)
+        there = {one.checksum for one in system.sysroot.deployments()}
+        write(system.sysroot, system.osname, replace(after, proven=after.proven & there))
+    if tried:
+        reporter.note(f"{_named(before.trial)} is well, and the default from now on")
+
+
+def unwell(system: System, reporter: Reporter) -> bool:
+    """The health check has failed, or the boot took too long; gives whether to reboot. Raises as `stop`."""
+    limit = limit_of(system)
+    with system.locked("layer boot-trial check", _PATIENCE):
+        before = read(system.sysroot, system.osname)
+        verdict, after = trial.failed(before, candidates(system.sysroot), limit)
+        if limit == 0 or verdict is Verdict.STAY:
+            reporter.warning("this system is not well, and there is none to go back to")
+            return False
+        if verdict is Verdict.RETREAT:
+            deployments = system.sysroot.deployments()
+            back = next(one for one in deployments if one.checksum in before.proven and not one.booted)
+            rest = (one.index for one in deployments if one is not back)
+            write(system.sysroot, system.osname, after)
+            system.sysroot.set_order([back.index, *rest])
+    reporter.warning("this system is not well: back to the one that ran before")
+    return True
+
+
+def overdue(system: System, reporter: Reporter) -> bool:
+    """The time that a boot may take is over; gives whether to reboot. Raises as `stop`."""
+    if read(system.sysroot, system.osname).well == boot_id():
+        return False
+    return unwell(system, reporter)
+
+
+def forgive(system: System, commit: str) -> None:
+    """An admin has said that `commit` is to boot next. Called with the lock held. Raises StoreError."""
+    before = read(system.sysroot, system.osname)
+    after = trial.forgiven(before, commit)
+    if after != before:
+        write(system.sysroot, system.osname, after)
+
+
+def candidates(sysroot: Sysroot) -> tuple[Candidate, ...]:
+    """The deployments in the boot menu's order. Raises StoreError."""
+    return tuple(_candidate(sysroot, found) for found in sysroot.deployments())
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot."""
+    return _BOOT_ID.read_text().strip()
+
+
+def _booted(system: System) -> Candidate:
+    found = next((one for one in candidates(system.sysroot) if one.booted), None)
+    if found is None:
+        raise StoreError(f"{system.path} does not run", hint="units of the system itself call this")
+    return found
+
+
+def _candidate(sysroot: Sysroot, found: Deployment) -> Candidate:
+    raw = bytes.fromhex(found.checksum)
+    try:
+        base = base_of(raw, sysroot.repository.commit(raw, without=(PKGLIST,))).hex()
+    except StoreError:  # the repository has lost it: it boots all the same
+        base = found.checksum
+    return Candidate(found.checksum, base, found.version, found.booted)
+
+
+def _ostree_of(found: Deployment) -> str:
+    words = (word.partition("=") for word in split_kargs(found.boot_options))
+    return next((value for key, _, value in words if key == "ostree"), "")
+
+
+def _named(found: Trial | None) -> str:
+    return "?" if found is None else found.version or found.commit
