@@ -84,6 +84,7 @@ def with_trial(text: str, entry: Entry) -> str:
     lines = [f"LABEL {LABEL}", f"\tKERNEL {entry.kernel}"]
     if entry.initrd is not None:
         lines.append(f"\tINITRD {entry.initrd}")
+    lines.append("\tMENU HIDE")
     lines.append(f"\tAPPEND {' '.join((entry.append, *ARGUMENTS)).strip()}")
     return without_trial(text).rstrip("\n") + "\n" + "\n".join(lines) + "\n"
 
