@@ -6,7 +6,7 @@ python := .venv/bin/python
 # Files stay together on one worker, so that what a file's tests share is made once.
 pytest := $(python) -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help setup distro demo test check test-faults test-boot bench corpus fuzz clean-room container clean
+.PHONY: help setup distro demo test check test-faults test-boot bench corpus fuzz clean-room test-trixie container clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -57,6 +57,9 @@ fuzz: setup ## more inputs for the parsers of treefiles and their like; runs add
 
 clean-room: ## setup, demo and test on a fresh clone in a clean Debian root, with their times
 	scripts/clean-room
+
+test-trixie: ## setup and test in a Debian 13 root: newer libostree, rpm, dnf and Python
+	STRATA_SUITE=trixie STRATA_CLEAN_ROOM=$(CURDIR)/build/trixie scripts/clean-room setup test
 
 container: ## build the container image on a Debian base and run compose in it
 	scripts/container
