@@ -117,8 +117,10 @@ class PackageSack:
                 rootdir=str((self._request.base or solv / "no-root").absolute()),
                 logfile=str(solv / "hawkey.log"),
             )
-        except hawkey.Exception as error:
-            raise StoreError(f"the solver can't use its cache {solv}: {error}") from error
+        except (hawkey.Exception, OSError) as error:
+            # libdnf does not say why a file could not be made.
+            hint = "see that there is room for new files, and that the directory can be written to"
+            raise StoreError(f"the solver can't use its cache {solv}: {error}", hint=hint) from error
         for metadata in self._metadata:
             self._add_repo(metadata)
 

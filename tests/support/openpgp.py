@@ -128,9 +128,12 @@ class Key:
 
 
 def _prime(bits: int) -> int:
-    """A prime of exactly `bits` bits with its two upper bits set, so that products have the full length."""
+    """A prime of exactly `bits` bits with its three upper bits set, so that a product of four has the full length.
+
+    rpm 4.20 (sequoia) takes a key of 2047 bits for one of 1024, which it refuses.
+    """
     while True:
-        candidate = secrets.randbits(bits) | (0b11 << (bits - 2)) | 1
+        candidate = secrets.randbits(bits) | (0b111 << (bits - 3)) | 1
         if all(candidate % small for small in _SMALL_PRIMES) and (candidate - 1) % EXPONENT and _is_prime(candidate):
             return candidate
 

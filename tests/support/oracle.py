@@ -130,8 +130,18 @@ def check_bootable(sysroot: Path) -> None:
     reader = _Reader(sysroot / "ostree/repo")
     for entry, path in found:
         reader.check_deployment(entry.checksum, path)
-    for checksum in branches(sysroot / "ostree/repo").values():
-        reader.read(checksum)
+    for name, checksum in branches(sysroot / "ostree/repo").items():
+        if not is_arriving(sysroot / "ostree/repo", name, checksum):
+            reader.read(checksum)
+
+
+def is_arriving(repo: Path, name: str, checksum: str) -> bool:
+    """Whether a branch has the name aside of a commit whose content is still to come, which libostree knows.
+
+    Nothing may be left of that after a command.
+    """
+    partial = repo / "state" / f"{checksum}.commitpartial"
+    return re.match(r"remotes/[^/]+\.strata-incoming/", name) is not None and partial.exists()
 
 
 def check_left_nothing(sysroot: Path) -> None:
