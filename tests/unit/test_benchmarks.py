@@ -85,7 +85,7 @@ def test_newer_release(old: str, new: str) -> None:
 
 
 #: Small ones are made in milliseconds.
-OLD, NEW = Key.generate(bits=1024), Key.generate(bits=1024)
+OLD, NEW = Key.generate(), Key.generate()
 TEXT = b"a line of text\n" * 10
 
 

@@ -35,8 +35,8 @@ from tests.support.rpms import (
 )
 from tests.support.rpmwriter import rpm_bytes
 
-KEY = Key.generate(created=1_600_000_000, bits=1024)
-OTHER = Key.generate(created=1_600_000_000, bits=1024)
+KEY = Key.generate(created=1_600_000_000)
+OTHER = Key.generate(created=1_600_000_000)
 FULL = rpm(
     "full", version="1.0~rc1", release="2", epoch=3, arch="x86_64",
     files={
