@@ -7,7 +7,7 @@ from __future__ import annotations
 BASE = """
     base-passwd bash bsdutils bzip2 ca-certificates coreutils cpio cron dash dbus dbus-user-session debianutils
     diffutils dracut dracut-core e2fsprogs findutils gawk gnupg gpgv grep gzip hostname init-system-helpers
-    iproute2 iputils-ping kbd kmod less libacl1 libc-bin libc6 libnss-systemd libpam-modules libpam-runtime
+    extlinux iproute2 iputils-ping kbd kmod less libacl1 libc-bin libc6 libnss-systemd libpam-modules libpam-runtime
     libpam-systemd linux-image-cloud-amd64 login logrotate logsave mawk mount ncurses-base ncurses-bin netbase
     openssh-client openssh-server openssh-sftp-server openssl ostree ostree-boot passwd perl-base procps psmisc
     sed sudo systemd systemd-resolved systemd-sysv systemd-timesyncd tar tzdata udev util-linux
