@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.boot import machine
 from tests.conftest import TOP
-from tests.support.rpms import file, make_repo, rpm
+from tests.support.rpms import file, make_repo, rpm, symlink
 from tests.support.rpmvalues import File, Package
 
 COMPOSE = Path(os.fsdecode(shutil.which("compose", path=str(TOP / ".venv/bin")) or TOP / ".venv/bin/compose"))
@@ -33,6 +33,11 @@ gpgcheck=1
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-{name}
 metadata_expire=0
 """
+WANTED = {
+    "strata-boot-trial.service": "sysinit.target",
+    "strata-boot-overdue.timer": "sysinit.target",
+    "strata-health.service": "multi-user.target",
+}
 _PROGRAM = "#!/usr/bin/python3 -P\nfrom layering.cli import main\n\nmain()\n"
 
 
@@ -109,6 +114,13 @@ def layer_package() -> Package:
     for room in ("layering", "rpmtree"):
         for path in sorted((TOP / room).rglob("*.py")):
             files[f"/usr/lib/python3/dist-packages/{path.relative_to(TOP)}"] = file(path.read_text())
+    units = "/usr/lib/systemd/system"
+    for path in sorted((TOP / "packaging").glob("strata-*")):
+        if path.suffix in (".service", ".timer"):
+            files[f"{units}/{path.name}"] = file(path.read_text())
+    files[f"{units}/emergency.service.d/strata.conf"] = file((TOP / "packaging/emergency-in-trial.conf").read_text())
+    for name, target in WANTED.items():
+        files[f"{units}/{target}.wants/{name}"] = symlink(f"../{name}")
     return rpm("strata-layer", files=files, requires=["python3"])
 
 
