@@ -39,7 +39,13 @@ def world(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 def image(world: World) -> Path:
     """Granite 12.0 on a disk, as docs/install.md has it."""
     made = world.top / "granite.qcow2"
-    argv = [COMPOSE, "disk", f"--repo={world.repo}", f"--ref={branch('granite')}", f"--remote={REMOTE}"]
+    argv: list[str | Path] = [
+        COMPOSE,
+        "disk",
+        f"--repo={world.repo}",
+        f"--ref={branch('granite')}",
+        f"--remote={REMOTE}",
+    ]
     argv += [f"--url={world.remote}", "--no-gpg-verify", "--size=8G", "--format=qcow2", "-o", made]
     run([*argv, *(f"--karg={karg}" for karg in machine.KARGS)])
     return made

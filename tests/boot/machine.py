@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -220,6 +220,21 @@ def resume(kept: Path, *, memory: int = 1024, accelerator: str = "tcg") -> Itera
         yield machine
 
 
+@contextmanager
+def recorded(image: Path, log: Path, *, memory: int = 1024, accelerator: str = "tcg") -> Iterator[Machine]:
+    """As `boot`, with the raw `image` as the disk itself; all that is written to it is in `log` (`writelog`)."""
+    log.touch()
+    drive = (
+        *("-blockdev", f"driver=file,filename={image},node-name=f0,cache.no-flush=on,discard=ignore"),
+        *("-blockdev", f"driver=file,filename={log},node-name=l0,cache.no-flush=on"),
+        *("-blockdev", "driver=blklogwrites,file=f0,log=l0,node-name=d0,log-super-update-interval=1"),
+    )
+    with _running(image, memory, accelerator, drive=drive) as machine:
+        machine.wait_for_login(time.monotonic())
+        machine.login()
+        yield machine
+
+
 def _fresh(beside: Path) -> Path:
     descriptor, name = tempfile.mkstemp(".qcow2", "machine-", beside.parent)
     os.close(descriptor)
@@ -227,10 +242,12 @@ def _fresh(beside: Path) -> Path:
 
 
 @contextmanager
-def _running(disk: Path, memory: int, accelerator: str, *options: str) -> Iterator[Machine]:
+def _running(
+    disk: Path, memory: int, accelerator: str, *options: str, drive: Sequence[str] | None = None
+) -> Iterator[Machine]:
     monitor, log = disk.with_suffix(".qmp"), disk.with_suffix(".log")
     process = subprocess.Popen(
-        [*_argv(disk, memory, accelerator, monitor), *options],
+        [*_argv(drive or _overlay_drive(disk), memory, accelerator, monitor), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -246,18 +263,22 @@ def _running(disk: Path, memory: int, accelerator: str, *options: str) -> Iterat
             with suppress(BrokenPipeError):
                 stream.close()
         monitor.unlink(missing_ok=True)
-        if not disk.with_suffix(".kept").exists():
+        if drive is None and not disk.with_suffix(".kept").exists():
             disk.unlink(missing_ok=True)
 
 
-def _argv(disk: Path, memory: int, accelerator: str, monitor: Path) -> list[str]:
+def _overlay_drive(disk: Path) -> tuple[str, ...]:
+    return ("-drive", f"file={disk},if=none,id=d0,cache=unsafe,format=qcow2,discard=unmap")
+
+
+def _argv(drive: Sequence[str], memory: int, accelerator: str, monitor: Path) -> list[str]:
     kvm = accelerator == "kvm"
     # Without cx16: a newer kernel has been seen to panic where it is emulated.
     processor = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi", "-cpu", "qemu64,-cx16"]
     return [
         *(QEMU, *processor, "-machine", "q35", "-smp", "1", "-m", str(memory)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio"),
-        *("-drive", f"file={disk},if=none,id=d0,cache=unsafe,format=qcow2,discard=unmap"),
+        *drive,
         *("-device", "virtio-blk-pci,drive=d0", "-device", "virtio-rng-pci"),
         *("-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0"),
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
