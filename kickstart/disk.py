@@ -170,7 +170,7 @@ def _check_tools(options: DiskOptions, installation: Installation) -> None:
     for program in (*_PROGRAMS, *sorted(wanted), *(("qemu-img",) if options.format == "qcow2" else ())):
         if not command.is_program(program):
             raise command.missing(program)
-    _boot_code()
+    boot_code()
     for name in _MENU:
         _first(_MODULES, name)
 
@@ -229,7 +229,7 @@ def _write(plan: _Plan, layout: Layout, disk: Path, reporter: Reporter) -> Outco
         sysroot.mkdir()
         with image.sysroot_mounted(devices, layout, sysroot), image.letting_go():
             outcome = _fill(plan, layout, devices, top, reporter)
-    image.install_boot_code(disk, _boot_code().read_bytes())
+    image.install_boot_code(disk, boot_code().read_bytes())
     return outcome
 
 
@@ -300,7 +300,8 @@ def _prepare_boot(boot: Path, seconds: int | None) -> None:
         shutil.copyfile(_first(_MODULES, name), boot / "syslinux" / name)
 
 
-def _boot_code() -> Path:
+def boot_code() -> Path:
+    """The program for a disk's first sector. Raises ToolError with the package to install."""
     return _first(_BOOT_CODE)
 
 

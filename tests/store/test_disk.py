@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kickstart import image
-from kickstart.disk import DiskOptions, Outcome, make_disk
+from kickstart.disk import DiskOptions, Outcome, boot_code, make_disk
 from kickstart.installation import Account, Group, Installation, Partition, Source
 from kickstart.layout import MIB, lay_out, usable
 from rpmtree import mounts
@@ -102,7 +102,7 @@ def test_a_disk(repo: Path, tmp_path: Path) -> None:
     (part,) = disks.partitions(target)
     assert (part.offset, part.size, part.kind, part.bootable) == (MIB, SIZE - MIB, "83", True)
     assert part.facts["UUID"] == outcome.root_uuid
-    assert target.read_bytes()[:440].rstrip(b"\0") == Path("/usr/lib/EXTLINUX/mbr.bin").read_bytes().rstrip(b"\0")
+    assert target.read_bytes()[:440].rstrip(b"\0") == boot_code().read_bytes().rstrip(b"\0")
     disks.check_file_systems(target)
     with opened(target, tmp_path / "mnt") as (top, deployed):
         config = (top / "boot/loader/syslinux.cfg").read_text()
