@@ -110,6 +110,9 @@ SEEDS: Mapping[str, Sequence[bytes]] = {
         b"conditional-include:\n- if: [x == 1]\n  include: {repos: [r]}\narch-include: {x86_64: t.yaml}\n",
         b"\0repo-packages: {a: [b]}\nadd-files: [[a, usr/b]]\ncheck-passwd: {type: data, entries: {root: [0, 0]}}\n"
         b"edition: 2024\nmetadata: &a {b: [1, 2.5, null, true]}\nadd-commit-metadata: *a\nreleasever: 41\n",
+        # Mistakes that are gone past.
+        b"\0ref: !t a\nref: b\nselinux: 3\n[k]: v\nunits: &u [a]\nrepos: *v\nmetadata: {<<: *u, a: 1, a: 2}\nodd: 1\n"
+        b"include: [none.yaml, t.yaml]\nconditional-include: [{if: [q == 1, a], include: {b: 1}}]\nosname: ${z}\n",
         b'\1{"ref": "a", "include": ["t.json"], "comment": 1, "packages": ["a"], "rojig": {"name": "${x}"}}',
         b"\2%include t.ks\n%packages --exclude-weakdeps\na # b\n-c\n@d\n%end\n",
     ),
