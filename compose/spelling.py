@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from compose.keys import ARCHITECTURES, DERIVE_ONLY, LEGACY
 from compose.nodes import Node
 from compose.problems import Notice, Problem, closest
-from compose.validate import GUESSED, did_you_mean, is_comment, unknown_field
+from compose.validate import GUESSED, did_you_mean, ignored_field, is_comment, unknown_field
 from rpmtree.errors import ConfigError, Place
 
 _PACKAGES = "packages"
@@ -70,7 +70,7 @@ def normalise(root: Node, known: Collection[str], *, basearch: str, lenient: boo
         keys.setdefault(_PACKAGES, values[_PACKAGES].place)
     if lenient:
         written.notices += [
-            _ignored(key, place, known if number < GUESSED else ()) for number, (key, place) in enumerate(unknown)
+            ignored_field(key, place, known if number < GUESSED else ()) for number, (key, place) in enumerate(unknown)
         ]
     else:
         written.problems += [
@@ -119,8 +119,3 @@ def _added(given: Node | None, packages: list[Node]) -> Node:
     if isinstance(given.value, tuple):
         return Node((*given.value, *packages), given.place)
     return given  # wrong, which is said where it is checked
-
-
-def _ignored(key: str, place: Place, known: Collection[str]) -> Notice:
-    """JSON treefiles have always been read like this, so that a remark could be a key; typing errors go with it."""
-    return Notice(f"Unknown field is ignored: {key}", place, did_you_mean(closest(key, known)))

@@ -57,7 +57,9 @@ def check(model: type[Model], node: Node, *, lenient: bool) -> tuple[Model | Non
         for spot, _ in unknown:
             _drop(data, spot.steps)
         notices = [
-            Notice(f"Unknown field is ignored: {spot}", spot.key_place) for spot, _ in unknown if not spot.comment
+            ignored_field(str(spot), spot.key_place, _keys_at(model, loc) if number < GUESSED else ())
+            for number, (spot, loc) in enumerate(unknown)
+            if not spot.comment
         ]
         try:
             return model.model_validate(data), [], notices
@@ -103,9 +105,21 @@ def is_right(model: type[BaseModel], node: Node) -> bool:
 
 def unknown_field(field: str, place: Place, known: Iterable[str]) -> Problem:
     """The problem of a key that is none, with the known one that it is most likely meant to be."""
-    guess = closest(field.rpartition(".")[2], known)
-    shown = field if re.fullmatch(r"[\w.\[\]-]+", field, re.ASCII) else ascii(field)  # letters that only look alike
-    return Problem(f"Unknown field: {shown}", place, did_you_mean(guess))
+    return Problem(f"Unknown field: {_shown(field)}", place, _meant(field, known))
+
+
+def ignored_field(field: str, place: Place, known: Iterable[str]) -> Notice:
+    """The same where that is no problem: in JSON, which has no other place for a remark. Typing errors go with it."""
+    return Notice(f"Unknown field is ignored: {_shown(field)}", place, _meant(field, known))
+
+
+def _shown(field: str) -> str:
+    """A key, whose letters may only look like those that are known."""
+    return field if re.fullmatch(r"[\w.\[\]-]+", field, re.ASCII) else ascii(field)
+
+
+def _meant(field: str, known: Iterable[str]) -> str | None:
+    return did_you_mean(closest(field.rpartition(".")[2], known))
 
 
 def did_you_mean(guess: str | None) -> str | None:

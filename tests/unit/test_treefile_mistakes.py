@@ -160,6 +160,14 @@ def test_the_nearest_spelling_is_named(tmp_path: Path, text: str, hint: str) -> 
     assert text.isascii()
 
 
+def test_json_names_the_nearest_spelling_and_goes_on(tmp_path: Path) -> None:
+    text = '{"pakages": ["a"], "check-passwd": {"type": "none", "flename": "b"}, "p\u0430ckages": 1, "odd": 1}'
+    notices = given(tmp_path, {"t.json": text}).warnings
+    told = {notice.place.column: notice.hint for notice in notices}
+    assert told == {2: "did you mean packages?", 53: "did you mean filename?", 70: "did you mean packages?", 85: None}
+    assert all(notice.message.isascii() for notice in notices)
+
+
 def test_architectures_that_nobody_knows_are_noticed(tmp_path: Path) -> None:
     text = "arch-include: {x86-64: a.yaml, s390x: b.yaml}\npackages-arm64: [a]\npackages-aarch64: [a]"
     first, second = given(tmp_path, {"t.yaml": text}).warnings
