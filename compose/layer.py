@@ -108,13 +108,21 @@ def layer_of(root: Node, file: str, surroundings: Surroundings, found: Sequence[
     missing: frozenset[str] = frozenset()
     if treefile is None:
         treefile, missing = _right_part(written.node)
-    incomplete = bool(found) or not _DEPENDED_ON.isdisjoint(missing)
+    missing |= {_key_before(root, problem.place) for problem in found}
+    incomplete = not _DEPENDED_ON.isdisjoint(missing)
     # Where something could not be read, that it is not there is no second problem.
     places = {problem.place for problem in found}
     problems = [*found, *written.problems, *(problem for problem in more if problem.place not in places)]
     layer = Layer(file, treefile, written.node, notices=(*written.notices, *odd), incomplete=incomplete)
     externals = _externals(layer, surroundings, problems)
     return replace(layer, externals=externals, problems=tuple(problems))
+
+
+def _key_before(root: Node, place: Place) -> str:
+    """The key in whose value, or right after it, something stands."""
+    before = [(where.line or 0, where.column or 0, key) for key, where in root.keys.items()]
+    here = place.line or 0, place.column or 0
+    return max((one for one in before if one[:2] <= here), default=(0, 0, ""))[2]
 
 
 def _right_part(node: Node) -> tuple[Treefile, frozenset[str]]:

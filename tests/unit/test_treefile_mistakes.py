@@ -66,6 +66,7 @@ def at_once(top: Path, text: str | bytes, *expected: str, name: str = "t.yaml") 
     ("text", "expected"),
     [
         ("ref: a\nref: b\nselinux: 1\nref: c\npakages: [a]\n", ["2:1", "3:10", "4:1", "5:1"]),
+        ("ref: ${a}\nref: b\nmetadata: {x: !t 1}\nunits: [a]\nmachineid-compat: false", ["1:6", "2:1", "3:15", "4:8"]),
         ("metadata: {a: 1, a: 2}\nvariables: {b: 1, b: 2}\n", ["1:18", "2:19"]),
         ("ref: !foo a\npackages: !!set {a, b}\nosname: !!str x\n", ["1:6", "2:11", "3:9"]),
         ("metadata:\n  <<: {a: b}\n  <<: {c: d}\nunits: x", ["2:3", "3:3", "4:8"]),
@@ -133,8 +134,15 @@ def test_mistakes_of_several_files_come_together(tmp_path: Path) -> None:
     # What is undefined is told when all could be read: it may stand where nothing could be.
     files |= {"t.yaml": "include: [a.yaml]\nselinux: 3\nref: ${q}", "a.yaml": "units: x"}
     assert places(refused(tmp_path, files)) == ["t.yaml:2:10", "t.yaml:3:6", "a.yaml:1:8"]
-    files["a.yaml"] = "variables: {q: -1}"
-    assert places(refused(tmp_path, files)) == ["t.yaml:2:10", "a.yaml:1:16"]
+    for hidden, place in (
+        ("variables: {q: -1}", "1:16"),
+        ("variables: {q: *x}", "1:16"),
+        ("variables: {<<: {q: 1}}", "1:13"),
+    ):
+        files["a.yaml"] = hidden
+        assert places(refused(tmp_path, files)) == ["t.yaml:2:10", f"a.yaml:{place}"]
+    files["a.yaml"] = "units: [*x]\nvariables: {p: 1}"
+    assert places(refused(tmp_path, files)) == ["t.yaml:2:10", "t.yaml:3:6", "a.yaml:1:9"]
     assert given(tmp_path, {"t.yaml": "include: a.yaml\nref: ${q}", "a.yaml": "variables: {q: 1}"}).treefile.ref == "1"
 
 
