@@ -25,7 +25,6 @@ _IN_VAR = {
     "/srv": "/var/srv",
     "/opt": "/var/opt",
     "/mnt": "/var/mnt",
-    "/media": "/run/media",
     "/root": "/var/roothome",
     "/usr/local": "/var/usrlocal",
 }
@@ -101,9 +100,10 @@ def _add(draft: Draft, directive: Directive, partition: Partition) -> None:
 def _mountpoint(draft: Draft, directive: Directive, normal: str) -> str | None:
     """Where the partition belongs; pykickstart has resolved `..` in it, which nobody means."""
     place = directive.at(normal)
-    if not any((word.rstrip("/") or "/") == normal for word in directive.words[1:] if word):
-        draft.wrong(f"a mount point is written without //, . and ..: {normal}", directive.place)
-        return None
+    for word in directive.words[1:]:
+        if word.startswith("/") and posixpath.normpath(word) == normal != (word.rstrip("/") or "/"):
+            draft.wrong(f"a mount point is written without //, . and ..: {word}", directive.at(word))
+            return None
     if normal == "swap":
         return normal
     for top, real in _IN_VAR.items():
@@ -117,7 +117,7 @@ def _mountpoint(draft: Draft, directive: Directive, normal: str) -> str | None:
             hint = "/, /boot, /var, what is below /var, and swap can be partitions"
             draft.wrong(f"{normal} is part of the deployed branch, or made at boot", place, hint)
             return None
-    return posixpath.normpath(normal)
+    return normal
 
 
 def _filesystem(draft: Draft, directive: Directive, said: Any) -> FileSystem | None:

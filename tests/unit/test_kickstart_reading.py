@@ -218,8 +218,12 @@ WRONG = [
     ("part / --size=10 --maxsize=9 --grow\n", 1, 18),
     ("part / --size=10 --maxsize=0 --grow\n", 1, 18),
     ("part /\n", 1, 1),
-    ("part /../ --size=10\n", 1, 1),
-    ("part /var/../etc --size=10\npart / --size=1\n", 1, 1),
+    ("part /../ --size=10\n", 1, 6),
+    ("part /../ --size=10 --label /\n", 1, 6),
+    ("part /. --size=10\n", 1, 6),
+    ("part // --size=10\n", 1, 6),
+    ("part /media --size=10\n", 1, 6),
+    ("part /var/../etc --size=10\npart / --size=1\n", 1, 6),
     ("part //var --size=10\npart / --size=1\n", 1, 6),
     ("part /usr --size=10\npart / --size=1\n", 1, 6),
     ("part /etc/x --size=10\npart / --size=1\n", 1, 6),
@@ -302,7 +306,6 @@ WRONG = [
     (f"text {'a' * MAX_LINE}\n", 1, 1),
     (f"text {'a ' * 256}\n", 1, 1),
     ("".join(f"services --enabled=a{n}\n" for n in range(1025)), 1025, 1),
-    ("rootpw a\n" * 257, 257, 8),
     ("text 'a\n", 1, 1),
     ("text a\\", 1, 1),
     ("'' text\n", 1, 1),
@@ -472,6 +475,7 @@ def test_limits(tmp_path: Path) -> None:
     assert refused(tmp_path, "\n" * 30_000)[0][0] > 0
     assert read_text(tmp_path, "lang C\n" * MAX_STATEMENTS)[0].lang == "C"
     assert refused(tmp_path, "lang C\n" * (MAX_STATEMENTS + 1)) == [(MAX_STATEMENTS + 1, 1)]
+    assert refused(tmp_path, "rootpw a\n" * 257) == [(257, 8)]
     assert refused(tmp_path, "part / --size=1\n" + "part swap --size=1\n" * 40)[0][0] == 33
 
 

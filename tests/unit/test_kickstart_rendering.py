@@ -83,7 +83,7 @@ def words_of(text: str, version: str = "F41") -> list[list[str]]:
 
 
 @given(HOSTILE)
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_a_quoted_value_is_one_word(value: str) -> None:
     try:
         text = quoted(value)
@@ -236,7 +236,7 @@ def read_back(text: str) -> Installation:
 
 
 @given(INSTALLATIONS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_reads_back(wanted: Installation) -> None:
     found = read_back(fill_in(Wanted(wanted, "metal")))
     plain = replace(found, post=(), partitions=found.partitions if wanted.partitions else ())
