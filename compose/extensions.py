@@ -18,10 +18,10 @@ from compose import document
 from compose.keys import WITHOUT_EFFECT
 from compose.nodes import Node, below, plain
 from compose.parts import Modules, Section
-from compose.problems import Notice, Problem, refuse
 from compose.texts import Name, Packages
 from compose.validate import read_model
 from rpmtree.errors import Place
+from rpmtree.problems import Notice, Problem, refuse
 from rpmtree.rpm.nevra import Nevra
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from compose.conditions import holds, number_in
 from compose.layer import Layer, Surroundings, layer_of, read_layer
 from compose.nodes import below, measure
-from compose.problems import Problem
 from compose.variables import UndefinedVariable, Value
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import Problem
 
 MAX_DEPTH = 50
 MAX_FILES = 500

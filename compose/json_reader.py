@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from compose.nodes import Builder, Lines, Node, Scalar
+from compose.nodes import Builder, Node, Scalar
 from rpmtree.errors import ConfigError, Place
+from rpmtree.texts import Lines
 
 _TOKEN = re.compile(
     r"""[ \t\r\n]*(?:

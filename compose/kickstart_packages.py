@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 
 from compose.document import read_text
-from compose.nodes import Builder, Limits, Lines, Node
-from compose.problems import Problem, refuse
+from compose.nodes import Builder, Limits, Node
 from rpmtree.errors import Place
+from rpmtree.problems import Problem, refuse
+from rpmtree.texts import Lines
 
 MAX_INCLUDES = 256
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from compose import document, kickstart_packages
 from compose.nodes import Node, below
 from compose.parts import kebab
-from compose.problems import Notice, Problem
 from compose.spelling import normalise
 from compose.treefile import Treefile
 from compose.validate import check, is_right
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import Notice, Problem
+from rpmtree.texts import check_regular
 
 #: Keys without which nobody knows what is defined.
 _DEPENDED_ON = frozenset(("variables", "releasever", "include", "arch-include", "conditional-include"))
@@ -73,7 +74,7 @@ class Surroundings:
 
     def check(self, file: str, place: Place | None) -> os.stat_result:
         """The status of a regular file that may be used. Raises ConfigError for any other."""
-        status = document.check_regular(file, place)
+        status = check_regular(file, place)
         if self.within is not None:
             path = Path(file).resolve()
             if not any(path.is_relative_to(directory.resolve()) for directory in self.within):

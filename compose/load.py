@@ -20,12 +20,12 @@ from compose.layer import Externals, Layer, Surroundings
 from compose.merge import merge, merge_externals
 from compose.nodes import Node, below
 from compose.parts import CheckGroups, CheckPasswd, Rojig, kebab
-from compose.problems import Notice, Problem, refuse
 from compose.texts import check_ref
 from compose.treefile import Extra, Treefile
 from compose.variables import UndefinedVariable, Value, substitute
 from compose.versioning import next_version
 from rpmtree.errors import Place
+from rpmtree.problems import Notice, Problem, refuse
 from rpmtree.root.spec import BootLocation
 
 _SUBSTITUTED = tuple(name for name, field in Treefile.model_fields.items() if Extra.SUBSTITUTED in field.metadata)

@@ -7,13 +7,11 @@ Reading text into them is left to `compose.yaml_reader` and `compose.json_reader
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from compose.problems import Problem
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import Problem
 
 Scalar = str | int | float | bool | None
 Plain = Scalar | list["Plain"] | dict[str, "Plain"]
@@ -52,23 +50,6 @@ def below(node: Node, step: str | int) -> Node | None:
     if isinstance(step, str):
         return node.value.get(step) if isinstance(node.value, Mapping) else None
     return node.value[step] if isinstance(node.value, tuple) and 0 <= step < len(node.value) else None
-
-
-class Lines:
-    """Places of offsets into a text."""
-
-    def __init__(self, text: str, file: str) -> None:
-        self._text = text
-        self._file = file
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *(match.end() for match in re.finditer("\n", self._text))]
-
-    def place(self, offset: int) -> Place:
-        """Line and column of the character at `offset`."""
-        line = bisect_right(self._starts, offset)
-        return Place(self._file, line, offset - self._starts[line - 1] + 1)
 
 
 class Builder:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from compose.keys import ARCHITECTURES, DERIVE_ONLY, LEGACY
 from compose.nodes import Node
-from compose.problems import Notice, Problem, closest
-from compose.validate import GUESSED, did_you_mean, ignored_field, is_comment, unknown_field
+from compose.validate import GUESSED, ignored_field, is_comment, unknown_field
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import Notice, Problem, closest, did_you_mean
 
 _PACKAGES = "packages"
 _ARCH_PACKAGES = "packages-"

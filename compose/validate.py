@@ -16,8 +16,8 @@ from pydantic_core import ErrorDetails
 
 from compose import document
 from compose.nodes import Limits, Node, Plain, below, plain
-from compose.problems import Notice, Problem, closest, refuse
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import Notice, Problem, closest, did_you_mean, refuse
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -120,11 +120,6 @@ def _shown(field: str) -> str:
 
 def _meant(field: str, known: Iterable[str]) -> str | None:
     return did_you_mean(closest(field.rpartition(".")[2], known))
-
-
-def did_you_mean(guess: str | None) -> str | None:
-    """The hint that has a guess."""
-    return f"did you mean {guess}?" if guess else None
 
 
 def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> set[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from compose.problems import closest
+from rpmtree.problems import closest
 
 #: Characters: a short text may refer to a long one many times.
 _LONGEST = 64 * 1024

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import yaml
 
 from compose.nodes import Builder, Node, measure
-from compose.problems import closest
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import closest
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}

@@ -143,7 +143,7 @@ class _Reader:
             if word == "%end" or word in SECTIONS:
                 self.problems.append(Problem(f"{word} in a file that is included in a section", inner_place))
             elif word == "%include":
-                body.append(self._included_body(inner, inner_place, (*chain, file)))
+                body.append(self._included_body(inner, inner_place, (*chain, Path(os.path.realpath(file)))))
             else:
                 body.append(f"{inner}\n")
         return "".join(body)
@@ -169,8 +169,8 @@ class _Reader:
     def _included(self, directive: Directive, chain: Sequence[Path]) -> Path | None:
         """The file that an `%include` names, if it may be read."""
         name = directive.words[1] if len(directive.words) > 1 else ""
-        path = Path(os.path.realpath(chain[-1].parent / name))
-        refusal = self._refusal(directive, path, chain)
+        path = Path(directive.place.file).parent / name
+        refusal = self._refusal(directive, Path(os.path.realpath(path)), chain)
         if refusal is None:
             return path
         self.problems.append(Problem(refusal, directive.at(name)))

@@ -20,7 +20,7 @@ from kickstart.document import Directive, Section, Statement, read_document
 from kickstart.draft import Draft
 from kickstart.grammar import IDLE, UNSUPPORTED, BadDirective, Grammar
 from kickstart.installation import Installation, Script
-from rpmtree.problems import Notice, refuse
+from rpmtree.problems import Notice, closest, did_you_mean, refuse
 
 DIRECTIVES: Mapping[str, Callable[[Draft, Directive, Any], None]] = {
     **storage.DIRECTIVES,
@@ -66,7 +66,8 @@ def _take(draft: Draft, grammar: Grammar, statement: Statement) -> None:
         draft.unsupported(f"{name}: {UNSUPPORTED[name]}", place)
         return
     if name not in DIRECTIVES and name not in IDLE:
-        draft.unsupported(f"unknown directive: {name}", place)
+        guess = closest(name, (*DIRECTIVES, *IDLE, *UNSUPPORTED))
+        draft.unsupported(f"unknown directive: {name}", place, did_you_mean(guess))
         return
     said = None
     if grammar.knows(name):

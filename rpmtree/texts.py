@@ -8,9 +8,13 @@ import re
 import stat
 from bisect import bisect_right
 from functools import cached_property
+from itertools import islice
 
 from rpmtree.errors import ConfigError, Place
+from rpmtree.problems import Problem, stop
 
+#: Control characters of which each is told: a file that is no text has nothing else.
+_MOST = 100
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -54,19 +58,26 @@ def read_regular(file: str, size: int, place: Place | None = None) -> bytes:
     except OSError as error:
         raise ConfigError(f"can't read {file}: {error.strerror}", place=place or Place(file)) from error
     if len(data) > size:
-        raise ConfigError(f"larger than {size} bytes", place=Place(file))
+        raise ConfigError(f"larger than {size} bytes", place=Place(file, 1, 1))
     return data
 
 
-def decode(data: bytes, file: str) -> str:
-    """The text of UTF-8 without control characters; `file` goes into places. Raises ConfigError."""
+def decode(data: bytes, file: str, problems: list[Problem] | None = None) -> str:
+    """The text of UTF-8 without control characters; `file` goes into places. Raises ConfigError.
+
+    It tells of the first such character; the others are told with it, or are added to `problems`.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", errors="replace")
         raise ConfigError("not UTF-8", place=Lines(before, file).place(len(before))) from error
     text = text.removeprefix("\ufeff")
-    if found := _FORBIDDEN.search(text):
-        place = Lines(text, file).place(found.start())
-        raise ConfigError(f"control character U+{ord(found.group()):04X}", place=place)
+    lines = Lines(text, file)
+    found = [
+        Problem(f"control character U+{ord(match.group()):04X}", lines.place(match.start()))
+        for match in islice(_FORBIDDEN.finditer(text), _MOST)
+    ]
+    if found:
+        stop(found, problems)
     return text

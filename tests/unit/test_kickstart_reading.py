@@ -444,6 +444,23 @@ def test_an_included_file_can_not_end_a_section(tmp_path: Path) -> None:
     assert refused(tmp_path, "%include body\n%end\n")[0] == (1, 1)
 
 
+def test_a_name_that_is_nearly_known(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_text(tmp_path, "bootlaoder --append=x\n")
+    assert "bootloader" in (caught.value.hint or "")
+
+
+def test_places_are_named_as_the_file_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.ks").write_text("%include b.ks\n")
+    (tmp_path / "sub" / "b.ks").write_text("lang 'a b'\n")
+    (tmp_path / "t.ks").write_text("%include sub/a.ks\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        read(Path("t.ks"))
+    assert caught.value.place == Place("sub/b.ks", 1, 7)
+
+
 def test_links_do_not_lead_out(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

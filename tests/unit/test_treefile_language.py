@@ -12,9 +12,9 @@ import pytest
 from compose import kickstart_packages
 from compose.conditions import holds
 from compose.load import LoadedTreefile, load
-from compose.problems import Notice
 from compose.variables import UndefinedVariable, Value
 from rpmtree.errors import ConfigError
+from rpmtree.problems import Notice
 
 VARIABLES: dict[str, Value] = {"basearch": "x86_64", "releasever": 41, "prod": False, "stream": "next", "n": 0}
 
