@@ -63,7 +63,7 @@ def dump(memory: Memory) -> str:
 
 
 def _parse_trial(said: dict[str, Any]) -> Trial:
-    return Trial(str(said["commit"]), str(said["base"]), said["version"], int(said["failed"]), bool(said["armed"]))
+    return Trial(str(said["commit"]), str(said["identity"]), said["version"], int(said["failed"]), bool(said["armed"]))
 
 
 def _path(sysroot: Sysroot, osname: str) -> Path:

@@ -13,10 +13,10 @@ from pathlib import Path
 from layering import bootmenu, trial
 from layering.boot_memory import read, write
 from layering.settings import read_settings
+from layering.state import identity
 from layering.system import System
 from layering.trial import Candidate, Trial, Verdict
 from rpmtree.errors import StoreError
-from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment, split_kargs
 from rpmtree.ostree.objects import PKGLIST
 from rpmtree.ostree.sysroot import Sysroot
@@ -146,10 +146,10 @@ def _booted(system: System) -> Candidate:
 def _candidate(sysroot: Sysroot, found: Deployment) -> Candidate:
     raw = bytes.fromhex(found.checksum)
     try:
-        base = base_of(raw, sysroot.repository.commit(raw, without=(PKGLIST,))).hex()
+        known = identity(found.checksum, sysroot.repository.commit(raw, without=(PKGLIST,)))
     except StoreError:  # the repository has lost it: it boots all the same
-        base = found.checksum
-    return Candidate(found.checksum, base, found.version, found.booted)
+        known = found.checksum
+    return Candidate(found.checksum, known, found.version, found.booted)
 
 
 def _ostree_of(found: Deployment) -> str:

@@ -82,6 +82,11 @@ class Planned:
         kept = (nevra for nevra in self.base.provides if nevra not in gone)
         return (*kept, *(package.nevra for package in solution.packages))
 
+    @property
+    def identity(self) -> str:
+        """What is to be booted, known before it is made: see `layering.state.identity`."""
+        return self.found.checksum if self.layered is None else self.layered.digest
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -100,3 +105,5 @@ class Operation:
     words: tuple[str, ...] = ()
     #: The branch that was followed is given up.
     purge: bool = False
+    #: What is not to be deployed (`Planned.identity`), since it did not boot.
+    refused: frozenset[str] = frozenset()

@@ -4,19 +4,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from layering import boot_memory, commits
+from layering import boot_memory, commits, updates
 from layering.origin import Origin
 from layering.refspec import Branch
 from layering.settings import read_settings
-from layering.status import CommitStatus, DeploymentStatus, Signature, SystemStatus, Transaction
-from layering.system import Seen, see
-from layering.trial import Candidate, Memory, describe
-from rpmtree.errors import StoreError, ToolError
+from layering.status import (
+    AutomaticUpdates,
+    CommitStatus,
+    DeploymentStatus,
+    Signature,
+    SystemStatus,
+    Transaction,
+)
+from layering.system import Seen, see, var_of
+from layering.trial import Memory, describe
+from rpmtree.errors import ConfigError, StoreError, ToolError
 from rpmtree.ostree import finalization
 from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment
@@ -34,11 +41,30 @@ def gather(sysroot: Sysroot, stateroot: str | None = None) -> SystemStatus:
     shown = [found for found in present if stateroot in (None, found.osname)]
     look = _Look(sysroot, next((found for found in present if found.booted), None))
     busy = at_work(sysroot.path / "ostree")
+    automatic, update = _updates(sysroot, shown)
     return SystemStatus(
         tuple(look.deployment(see(found)) for found in shown),
         transaction=None if busy is None else Transaction(busy.command, busy.pid, busy.since),
+        cached_update=update,
         finalization_failure=finalization.failure(sysroot.path),
+        automatic=automatic,
     )
+
+
+def _updates(sysroot: Sysroot, shown: Sequence[Deployment]) -> tuple[AutomaticUpdates, Mapping[str, Any] | None]:
+    """What is done about updates in the stateroot that runs, else in the first; and the update that was found."""
+    booted = next((found for found in shown if found.booted), None)
+    first = next((found for found in shown if booted is None or found.osname == booted.osname), None)
+    if first is None:
+        return AutomaticUpdates("none"), None
+    last = updates.read(var_of(sysroot.path, first.osname, running=booted is not None))
+    try:
+        policy = read_settings((booted or first).path).policy.value
+    except ConfigError as error:
+        return AutomaticUpdates("unknown", last.when if last else None, f"{error.place}: {error.message}"), None
+    if last is None:
+        return AutomaticUpdates(policy), None
+    return AutomaticUpdates(policy, last.when, last.message), last.update_of(first.checksum)
 
 
 class _Look:
@@ -94,7 +120,7 @@ class _Look:
             inactive_removals=layers.inactive_removals,
             inactive_replacements=layers.inactive_replacements,
             diff=self._diff(found),
-            boot_trial=self._trial(found, base_raw),
+            boot_trial=self._trial(found),
         )
 
     def _layers(self, commit: Commit, base: bytes, origin: Origin | None) -> commits.Layers:
@@ -149,9 +175,9 @@ class _Look:
             return ()
         return tuple(Signature(s.kind, s.key, s.valid, s.user, s.timestamp, s.error) for s in found)
 
-    def _trial(self, found: Deployment, base: bytes) -> str | None:
+    def _trial(self, found: Deployment) -> str | None:
         memory, tries = self._trials(found.osname)
-        return describe(memory, Candidate(found.checksum, base.hex(), found.version, found.booted), tries)
+        return describe(memory, found.checksum, tries)
 
     def _boots(self, osname: str) -> tuple[Memory, int]:
         memory = boot_memory.read(self._sysroot, osname)

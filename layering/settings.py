@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an admin decided for all transactions: /etc/rpm-ostreed.conf of the system, as rpm-ostree has it.
 
-Its other keys are the daemon's, which there is none of here.
+Its other keys are the daemon's, which there is none of here: each command reads the file, so that nothing has to be
+told to read it again. What rpm-ostree does not have is in a group of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from layering import keyfile
+from layering import keyfile, windows
 from layering.origin import Origin
+from layering.windows import Window
 from rpmtree.errors import ConfigError, ToolError
 
 FILE = "etc/rpm-ostreed.conf"
@@ -24,9 +27,30 @@ MAX_TRIES = 10
 _Value = TypeVar("_Value")
 
 
+class Policy(Enum):
+    """How far a system goes by itself (AutomaticUpdatePolicy)."""
+
+    NONE = "none"
+    #: Look what there is, and tell.
+    CHECK = "check"
+    #: Have it ready for the next boot.
+    STAGE = "stage"
+    #: Boot it.
+    APPLY = "apply"
+
+    @classmethod
+    def parse(cls, raw: str) -> Policy:
+        """A policy by its name, or by one that it had. Raises ValueError."""
+        word = raw.strip()
+        names = {"off": "none", "ex-stage": "stage", **{policy.value: policy.value for policy in cls}}
+        if word not in names:
+            raise ValueError(f"{word!r} is none of {', '.join(policy.value for policy in cls)}")
+        return cls(names[word])
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The decisions, by their keys in the group `Daemon`."""
+    """The decisions, by their keys in the group `Daemon`, or in `Strata`."""
 
     #: Packages that others recommend are layered, too.
     recommends: bool = True
@@ -35,6 +59,9 @@ class Settings:
     #: How often a new deployment is tried before the one that ran is kept; 0: never, it is the default at once.
     #: Ours: `BootTries` in the group `Strata`.
     boot_tries: int = 3
+    policy: Policy = Policy.NONE
+    #: `MaintenanceWindow` in `Strata`: when a machine that updates itself may reboot; empty: at any time.
+    windows: tuple[Window, ...] = ()
 
 
 def read_settings(tree: Path | None) -> Settings:
@@ -51,8 +78,7 @@ def read_settings(tree: Path | None) -> Settings:
     groups = keyfile.parse(text, str(path))
 
     def value(group: str, key: str, read: Callable[[str], _Value], default: _Value) -> _Value:
-        found = groups.get(group, {}).get(key)
-        if found is None:
+        if (found := groups.get(group, {}).get(key)) is None:
             return default
         try:
             return read(found.raw)
@@ -60,9 +86,11 @@ def read_settings(tree: Path | None) -> Settings:
             raise ConfigError(f"{key}: {error}", place=found.place) from error
 
     return Settings(
-        value("Daemon", "Recommends", keyfile.boolean, True),
-        value("Daemon", "LockLayering", keyfile.boolean, False),
-        value("Strata", "BootTries", _tries, 3),
+        recommends=value("Daemon", "Recommends", keyfile.boolean, True),
+        lock_layering=value("Daemon", "LockLayering", keyfile.boolean, False),
+        policy=value("Daemon", "AutomaticUpdatePolicy", Policy.parse, Policy.NONE),
+        windows=value("Strata", "MaintenanceWindow", windows.parse, ()),
+        boot_tries=value("Strata", "BootTries", _tries, 3),
     )
 
 

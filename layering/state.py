@@ -14,6 +14,7 @@ from typing import Any
 
 from layering.classify import Classified, Dormant
 from layering.origin import Origin
+from rpmtree.ostree.objects import Commit
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.request import Solution
@@ -77,6 +78,15 @@ class Layered:
         if "version" in inherited:
             found["version"] = inherited["version"]
         return found
+
+
+def identity(checksum: str, commit: Commit) -> str:
+    """What a deployed commit is, by what is known before one is made: a layered one its digest, another its checksum.
+
+    By it a system remembers what did not boot: whoever makes the same commit again makes it under the same identity.
+    """
+    found = commit.metadata.get(STATE)
+    return checksum if found is None else str(found.value)
 
 
 def inactive_variant(classified: Classified) -> Variant | None:

@@ -8,7 +8,7 @@ Key names are rpm-ostree's; `strata` holds what is ours. Gathering the values is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from layering.classify import Dormant
@@ -103,6 +103,15 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class AutomaticUpdates:
+    """The policy, when updates were last looked for (seconds since 1970), and why the policy's run did nothing."""
+
+    policy: str
+    last_look: int | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SystemStatus:
     """All deployments, the next to be booted first. `cached_update` holds JSON values."""
 
@@ -112,12 +121,12 @@ class SystemStatus:
     update_driver: str | None = None
     #: Why the previous shutdown did not finish a staged deployment.
     finalization_failure: str | None = None
+    automatic: AutomaticUpdates = AutomaticUpdates("none")
 
     @property
     def booted_only(self) -> SystemStatus:
         """The same with no deployment but the booted one (`-b`)."""
-        booted = tuple(deployment for deployment in self.deployments if deployment.booted)
-        return SystemStatus(booted, self.transaction, self.cached_update, self.update_driver, self.finalization_failure)
+        return replace(self, deployments=tuple(deployment for deployment in self.deployments if deployment.booted))
 
 
 def to_json(status: SystemStatus) -> dict[str, Any]:
@@ -129,6 +138,7 @@ def to_json(status: SystemStatus) -> dict[str, Any]:
         else {"title": at_work.title, "pid": at_work.pid, "since": at_work.since},
         "cached-update": None if status.cached_update is None else dict(status.cached_update),
         "update-driver": status.update_driver,
+        "strata": {"automatic-updates": _without_none(asdict(status.automatic))},
     }
 
 
@@ -165,6 +175,10 @@ def _deployment_json(deployment: DeploymentStatus) -> dict[str, Any]:
         "strata": _ours_json(deployment),
     }
     return {key: value for key, value in document.items() if value is not None}
+
+
+def _without_none(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.replace("_", "-"): value for key, value in document.items() if value is not None}
 
 
 def _commit_json(prefix: str, commit: CommitStatus) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from layering.refspec import Branch
-from layering.status import DeploymentStatus, SystemStatus
+from layering.status import AutomaticUpdates, DeploymentStatus, SystemStatus
+from layering.updates import diff_summary, notice_lines, security_summary
 from rpmtree.console import printable
 from rpmtree.rpm.nevra import Pair
 
@@ -16,8 +18,13 @@ _WIDTH = len("InactiveBaseReplacements")
 Field = tuple[str, str | Sequence[str]]
 
 
-def to_text(status: SystemStatus, *, verbose: bool = False, booted: bool = False, columns: int = 80) -> str:
-    """The text of `status`, each line ended. `booted`: of the booted deployment alone; `columns`: where lists break."""
+def to_text(
+    status: SystemStatus, *, verbose: bool = False, booted: bool = False, advisories: bool = False, columns: int = 80
+) -> str:
+    """The text of `status`, each line ended.
+
+    `booted`: of the booted deployment alone; `advisories`: each one of an update; `columns`: where lists break.
+    """
     shown = status.booted_only if booted else status
     title = "BootedDeployment:" if booted else "Deployments:"
     lines = [*_head(shown), title if shown.deployments else f"{title} none"]
@@ -25,6 +32,8 @@ def to_text(status: SystemStatus, *, verbose: bool = False, booted: bool = False
         if index:
             lines.append("")
         lines += _deployment_lines(deployment, verbose, columns)
+    if shown.cached_update is not None:
+        lines += ["", "AvailableUpdate:", *_field_lines(_update(shown.cached_update, advisories), columns)]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -32,6 +41,7 @@ def _head(status: SystemStatus) -> Iterator[str]:
     yield "State: idle" if status.transaction is None else "State: busy"
     if status.update_driver is not None:
         yield f"AutomaticUpdatesDriver: {_line(status.update_driver)}"
+    yield from _automatic(status.automatic)
     if status.finalization_failure is not None:
         yield f"Warning: failed to finalize previous deployment: {_line(status.finalization_failure)}"
     if (at_work := status.transaction) is not None:
@@ -42,10 +52,34 @@ def _deployment_lines(deployment: DeploymentStatus, verbose: bool, columns: int)
     origin = deployment.origin
     what = "origin unknown" if origin is None else origin.custom_description or str(origin.base)
     yield f"{'●' if deployment.booted else ' '} {_line(what)}"
+    yield from _field_lines(_fields(deployment, verbose), columns)
+
+
+def _automatic(automatic: AutomaticUpdates) -> Iterator[str]:
+    """Silent where nothing is automatic."""
+    if automatic.policy == "none":
+        return
+    when = "never looked" if automatic.last_look is None else f"last looked {_time(automatic.last_look)}"
+    said = f": {_line(automatic.message)}" if automatic.message else ""
+    yield f"AutomaticUpdates: {automatic.policy}, {when}{said}"
+
+
+def _update(update: Mapping[str, Any], advisories: bool) -> Iterator[Field]:
+    version, when = update.get("version"), _time(update.get("timestamp", 0))
+    if update.get("ref-has-new-commit"):
+        yield ("Version", f"{version} ({when})") if version else ("Timestamp", when)
+        yield "Commit", str(update.get("checksum"))
+    yield "SecAdvisories", security_summary(update)
+    if advisories:
+        yield from (("Advisory", line) for line in notice_lines(update))
+    yield "Diff", diff_summary(update)
+
+
+def _field_lines(fields: Iterable[Field], columns: int) -> Iterator[str]:
     indent = " " * (_WIDTH + 4)
-    for label, content in _fields(deployment, verbose):
+    for label, content in fields:
         words = [content] if isinstance(content, str) else content
-        if words:
+        if any(words):
             first, *rest = _wrapped(list(map(_line, words)), columns - len(indent))
             yield f"  {label:>{_WIDTH}}: {first}"
             yield from (f"{indent}{line}" for line in rest)

@@ -89,10 +89,14 @@ class System:
         return next((seen for seen in present if seen.deployment.booted), None) or self.merge()
 
     @property
+    def var(self) -> Path:
+        """The stateroot's /var."""
+        return var_of(self.path, self.osname, running=self.running)
+
+    @property
     def metadata_cache(self) -> Path:
         """Where the metadata of package repositories is kept, whether it is there or not."""
-        var = Path("/var") if self.running else self.path / "ostree" / "deploy" / self.osname / "var"
-        return var / "cache" / "strata" / "repomd"
+        return self.var / "cache" / "strata" / "repomd"
 
     @contextmanager
     def locked(self, command: str, wait: float | None = 0) -> Iterator[None]:
@@ -147,6 +151,11 @@ def choose_stateroot(asked: str | None, booted: str | None, present: Sequence[st
     if len(present) > 1:
         raise UsageError(f"several systems share {path}: which?", hint=f"name one with --stateroot: {listed}")
     return present[0]
+
+
+def var_of(sysroot: Path, osname: str, *, running: bool) -> Path:
+    """The /var of a stateroot; `running`: of the one that runs."""
+    return Path("/var") if running else sysroot / "ostree" / "deploy" / osname / "var"
 
 
 def see(deployment: Deployment) -> Seen:

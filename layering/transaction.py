@@ -23,7 +23,7 @@ from layering.system import System
 from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
 from layering.workspace import Workspace, borrowed_workspace, clear_leftovers, open_workspace
 from rpmtree.collector import without_collector
-from rpmtree.errors import StoreError
+from rpmtree.errors import NothingToDo, StoreError
 from rpmtree.progress import Reporter
 from rpmtree.root.base import read_base
 
@@ -105,7 +105,16 @@ def look(system: System, operation: Operation, wait: float | None, reporter: Rep
         if not system.writable:
             options = replace(options, cache_only=True)
         context = Context(system, system.merge(), workspace, options, reporter)
-        return outcome_of(context, make_plan(context, operation))
+        planned = make_plan(context, operation)
+        refuse(planned, operation.refused)
+        return outcome_of(context, planned)
+
+
+def refuse(planned: Planned, refused: frozenset[str]) -> None:
+    """Raise NothingToDo where what was decided is one of those that are not to be deployed."""
+    if planned.identity in refused:
+        version = planned.base.version or planned.found.checksum
+        raise NothingToDo(f"{version} is passed over: it did not boot here before ({planned.identity})")
 
 
 def _carry_out(context: Context, operation: Operation) -> Outcome:
@@ -114,6 +123,7 @@ def _carry_out(context: Context, operation: Operation) -> Outcome:
     from layering.space import check_space
 
     planned = make_plan(context, operation)
+    refuse(planned, operation.refused)
     outcome = outcome_of(context, planned)
     if outcome.unchanged:
         follow(context, planned)  # a transaction that was killed may not have come to it

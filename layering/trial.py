@@ -22,10 +22,13 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A commit that has to show that it boots. `commit` and `base` (what is below a layered one) in hexadecimal."""
+    """A commit that has to show that it boots.
+
+    `commit` is in hexadecimal; `identity` is what it is by what it is made of (`layering.state.identity`).
+    """
 
     commit: str
-    base: str
+    identity: str
     version: str | None = None
     #: Tries that failed.
     failed: int = 0
@@ -46,9 +49,9 @@ class Memory:
     well: str | None = None
 
     @property
-    def refused_commits(self) -> frozenset[str]:
-        """What automatic updates are not to deploy: commits, and the bases below them."""
-        return frozenset(checksum for trial in self.refused for checksum in (trial.commit, trial.base))
+    def refused_identities(self) -> frozenset[str]:
+        """What automatic updates are not to deploy."""
+        return frozenset(trial.identity for trial in self.refused)
 
 
 class Verdict(Enum):
@@ -67,7 +70,7 @@ class Candidate:
     """A deployment as far as it matters here, in the boot menu's order."""
 
     commit: str
-    base: str
+    identity: str
     version: str | None = None
     booted: bool = False
 
@@ -132,19 +135,19 @@ def forgiven(memory: Memory, commit: str) -> Memory:
     return replace(memory, trial=trial, refused=tuple(found for found in memory.refused if found.commit != commit))
 
 
-def describe(memory: Memory, found: Candidate, limit: int) -> str | None:
-    """What `status` says of a deployment: `trying 2 of 3`; None where there is nothing to say."""
+def describe(memory: Memory, commit: str, limit: int) -> str | None:
+    """What `status` says of a deployed commit: `trying 2 of 3`; None where there is nothing to say."""
     trial = memory.trial
-    if any(refusal.commit == found.commit for refusal in memory.refused):
+    if any(refusal.commit == commit for refusal in memory.refused):
         return f"refused: did not boot in {limit} tries" if limit != 1 else "refused: did not boot"
-    if trial is None or trial.commit != found.commit:
+    if trial is None or trial.commit != commit:
         return None
     number = f"{trial.failed + 1} of {limit}"
     return f"trying {number}" if trial.armed else f"failed {trial.failed} of {limit}"
 
 
 def _trial(found: Candidate) -> Trial:
-    return Trial(found.commit, found.base, found.version)
+    return Trial(found.commit, found.identity, found.version)
 
 
 def _counted(memory: Memory, trial: Trial, limit: int) -> Memory:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from layering.bases import BaseCommit
     from layering.decision import Context
     from layering.origin import Origin
+    from layering.outcome import Outcome
     from layering.refspec import Base, LocalRepo
+    from layering.system import System
 
 _NO_UPGRADE = "No upgrade available."
 
@@ -76,13 +78,26 @@ def _add_deploy(verbs: Verbs) -> None:
 
 
 def _upgrade(args: argparse.Namespace, app: App) -> None:
-    from layering import bases
-    from layering.refspec import Branch
-
     args.uninstall = [*args.uninstall, *args.drop]
     args.nothing = _NO_UPGRADE
+    if args.trigger_automatic_update_policy:
+        from layering.verbs.automatic import trigger
+
+        trigger(args, app, _newest(args))
+        return
     looking = args.check or args.preview
+    asked = changing.requests_of(args)
     options = replace(changing.options_of(args, keep=False), dry_run=args.dry_run or looking)
+    # Of an upgrade as it would be without more being asked for.
+    after = _note if looking and asked == changing.Requests() and not args.best_base else None
+    with changing.offering("--drop", best_base=not args.best_base):
+        changing.carry_out(args, app, _newest(args), asked=asked, options=options, looking=looking, after=after)
+
+
+def _newest(args: argparse.Namespace) -> changing.Locate:
+    """Where an upgrade finds the base."""
+    from layering import bases
+    from layering.refspec import Branch
 
     def locate(context: Context) -> tuple[Origin, Iterable[BaseCommit]]:
         before = context.before.require_origin()
@@ -102,8 +117,18 @@ def _upgrade(args: argparse.Namespace, app: App) -> None:
             return origin, bases.back_to(context.system, origin.base, found, current, context.options.cache_only)
         return origin, [found]
 
-    with changing.offering("--drop", best_base=not args.best_base):
-        changing.carry_out(args, app, locate, asked=changing.requests_of(args), options=options, looking=looking)
+    return locate
+
+
+def _note(system: System, outcome: Outcome) -> None:
+    """Leave what was found where `status` looks for it, if that is ours to do."""
+    from time import time
+
+    from layering import updates
+
+    if system.writable:
+        found = updates.describe(system, system.merge().deployment, outcome)
+        updates.write(system.var, updates.looked(updates.read(system.var), int(time()), found))
 
 
 def _rebase(args: argparse.Namespace, app: App) -> None:

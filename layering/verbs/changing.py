@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from layering.classify import Base
     from layering.decision import Context, Options
     from layering.origin import LocalPackage, Origin
+    from layering.outcome import Outcome
+    from layering.system import System
 
     Edit = Callable[[Context, Origin, Base], Origin]
     Locate = Callable[[Context], tuple[Origin, Iterable[BaseCommit]]]
@@ -159,10 +161,12 @@ def carry_out(
     edit: Edit | None = None,
     purge: bool = False,
     looking: bool = False,
+    after: Callable[[System, Outcome], None] | None = None,
 ) -> None:
     """Run the transaction, and say what came of it.
 
-    `purge` gives up the branch that is left; with `looking` nothing new is a NothingToDo.
+    `purge` gives up the branch that is left; with `looking` nothing new is a NothingToDo. `after` is called before
+    anything is said.
     """
     from layering.decision import Operation
     from layering.system import open_system
@@ -173,7 +177,10 @@ def carry_out(
         return edited(context, changed, base, asked)
 
     operation = Operation(args.title, locate, edit_all, options, words=asked.install, purge=purge)
-    outcome = run(open_system(args), operation, args.wait, app.reporter)
+    system = open_system(args)
+    outcome = run(system, operation, args.wait, app.reporter)
+    if after is not None:
+        after(system, outcome)
     if app.json:
         app.print_json(outcome.as_json())
     else:

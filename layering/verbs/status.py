@@ -21,7 +21,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--pending-exit-77", action="store_true", help="status 77 if another deployment than the running one boots next"
     )
-    parser.add_argument("-a", "--advisories", action="store_true", help="accepted; there are none here so far")
+    parser.add_argument("-a", "--advisories", action="store_true", help="each advisory of the update that was found")
 
 
 def _status(args: argparse.Namespace, app: App) -> None:
@@ -40,7 +40,8 @@ def _status(args: argparse.Namespace, app: App) -> None:
         app.print_json(document if args.jsonpath is None else query(document, args.jsonpath))
     else:
         columns = shutil.get_terminal_size().columns
-        app.print(to_text(status, verbose=args.verbose, booted=args.booted, columns=columns).rstrip("\n"))
+        text = to_text(status, verbose=args.verbose, booted=args.booted, advisories=args.advisories, columns=columns)
+        app.print(text.rstrip("\n"))
     first = next(iter(status.deployments), None)
     if args.pending_exit_77 and first is not None and not first.booted and any(d.booted for d in status.deployments):
         raise answered(NothingToDo(f"{first.id} boots next"))

@@ -180,10 +180,17 @@ class Bench:
         ostree(self.repo, "init", f"--mode={mode}")
 
     def add_repo(
-        self, name: str, packages: Sequence[Package], *, key: Key | None = None, gpgcheck: bool = True
+        self,
+        name: str,
+        packages: Sequence[Package],
+        *,
+        key: Key | None = None,
+        gpgcheck: bool = True,
+        advisories: Sequence[Advisory] = (),
     ) -> Path:
         """One more repository of packages, named in the treefile; `key` signs them, by default Shale's does."""
-        where = make_repo(self.top / f"rpms-{name}", packages, key=key or (self.shale.key if gpgcheck else None))
+        key = key or (self.shale.key if gpgcheck else None)
+        where = make_repo(self.top / f"rpms-{name}", packages, key=key, advisories=advisories)
         repo_file(
             self.top / f"{name}.repo", name, where, gpgcheck=gpgcheck, gpgkey=self.shale.key if gpgcheck else None
         )

@@ -2,8 +2,8 @@
 """A sysroot that libostree takes for the system that runs, without a machine.
 
 In mount and process namespaces of its own the deployment becomes `/`, the sysroot `/sysroot`, and /run says
-`ostree-booted`; the host's /usr lies over the deployment's, so that Python and `ostree` are there. When the
-program ends, so does all of it but what it wrote into the sysroot.
+`ostree-booted`; the host's /usr lies over the deployment's, so that Python and `ostree` are there, unless it is the
+deployment's own that is tried. When the program ends, so does all of it but what it wrote into the sysroot.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from rpmtree.command import run, tail
 from rpmtree.errors import CommandFailed
 
 _PROJECT = Path(__file__).resolve().parent.parent.parent
-_SCRIPT = r"""
+_ENTER = r"""
 set -e
-deployment=$1 sysroot=$2 stateroot=$3 project=$4 program=$5
+deployment=$1 sysroot=$2 stateroot=$3 program=$4 project=$5
 mount --make-rprivate /
 mount --bind "$deployment" "$deployment"
 mount --bind "$sysroot" "$deployment/sysroot"
 mount --bind "$sysroot/boot" "$deployment/boot"
 mount --bind "$sysroot/ostree/deploy/$stateroot/var" "$deployment/var"
-mount --bind /usr "$deployment/usr"
+usr=/usr
+[ -n "$project" ] || usr=$deployment/usr
+mount --bind -o ro "$usr" "$deployment/usr"
 mount --rbind /dev "$deployment/dev"
 mount -t proc proc "$deployment/proc"
 tmp=$deployment/tmp
@@ -34,17 +36,20 @@ mount -t tmpfs tmpfs "$tmp"
 mount -t tmpfs tmpfs "$deployment/run"
 touch "$deployment/run/ostree-booted"
 mkdir "$deployment/run/host" "$deployment/run/project"
-mount --bind -o ro "$project" "$deployment/run/project"
+[ -z "$project" ] || mount --bind -o ro "$project" "$deployment/run/project"
 cd "$deployment"
 pivot_root . run/host
 cd /
 umount -l /run/host
+"""
+_PYTHON = rf"""{_ENTER}
 # Not exec: libostree takes a process in the namespace of process 1 for one without a namespace of its own.
 PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "$program" || exit $?
 """
 
-#: What a program may use that runs verbs: `layer` in its own process, `start` and `nobody` in others. A `systemctl`
-#: only says that it was called: /usr is the host's, and an overlay hides its own.
+#: What a program may use that runs verbs: `layer` in its own process, `start` and `nobody` in others. `systemctl` and
+#: `systemd-run` only say that they were called (and fail where /tmp/inhibited is): /usr is the host's, and an overlay
+#: hides its own.
 _VERBS = """
 import contextlib, io, json, os, subprocess, sys
 from pathlib import Path
@@ -53,8 +58,10 @@ from rpmtree.app import invoke
 
 for name in ("lower", "upper", "work"):
     Path("/tmp", name).mkdir()
-Path("/tmp/upper/systemctl").write_text("#!/bin/sh\\necho $* >> /tmp/called\\n")
-Path("/tmp/upper/systemctl").chmod(0o755)
+refusal = "[ ! -e /tmp/inhibited ] || { cat /tmp/inhibited >&2; exit 1; }"
+for name, log in ("systemctl", "called"), ("systemd-run", "ran"):
+    Path("/tmp/upper", name).write_text(f"#!/bin/sh\\necho $* >> /tmp/{log}\\n{refusal}\\n")
+    Path("/tmp/upper", name).chmod(0o755)
 options = "lowerdir=/usr/bin,upperdir=/tmp/upper,workdir=/tmp/work"
 subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, "/usr/bin"], check=True)
 
@@ -85,6 +92,10 @@ def called():
     path = Path("/tmp/called")
     return path.read_text().split() if path.exists() else []
 
+def ran():
+    path = Path("/tmp/ran")
+    return path.read_text().splitlines() if path.exists() else []
+
 seen = {}
 """
 
@@ -94,13 +105,25 @@ def run_booted(sysroot: Path, deployment: Path, program: str) -> Any:
 
     The project can be imported; the program stands alone otherwise. Raises CommandFailed.
     """
+    return json.loads(_enter(_PYTHON, sysroot, deployment, program, str(_PROJECT)))
+
+
+def run_image(sysroot: Path, deployment: Path, program: str) -> str:
+    """Run a shell program in `deployment` as if it were booted, with nothing but what it holds itself.
+
+    Gives what the program prints. Raises CommandFailed.
+    """
+    return _enter(f'{_ENTER}sh -e -c "$program" || exit $?', sysroot, deployment, program, "")
+
+
+def _enter(script: str, sysroot: Path, deployment: Path, program: str, project: str) -> str:
     stateroot = deployment.parent.parent.name
-    argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SCRIPT, "sh"]
-    done = run([*argv, str(deployment), str(sysroot), stateroot, str(_PROJECT), program], timeout=120, check=False)
+    argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh"]
+    done = run([*argv, str(deployment), str(sysroot), stateroot, program, project], timeout=120, check=False)
     sys.stderr.write(done.stderr.decode("utf-8", "replace"))  # for whoever reads why a test failed
     if done.status != 0:
         raise CommandFailed(["booted"], done.status, tail(done.stderr))
-    return json.loads(done.stdout)
+    return done.stdout.decode()
 
 
 def run_verbs(sysroot: Path, deployment: Path, program: str) -> dict[str, Any]:

@@ -11,7 +11,15 @@ import pytest
 from layering.classify import Dormant
 from layering.origin import Extra, LocalPackage, Origin, RemoteReplacement
 from layering.refspec import Branch, Commit
-from layering.status import CommitStatus, DeploymentStatus, Signature, SystemStatus, Transaction, to_json
+from layering.status import (
+    AutomaticUpdates,
+    CommitStatus,
+    DeploymentStatus,
+    Signature,
+    SystemStatus,
+    Transaction,
+    to_json,
+)
 from layering.status_text import to_text
 from rpmtree.rpm.nevra import Nevra
 from tests.support.schema import SCHEMA, faults
@@ -252,7 +260,73 @@ def test_custom_origin_has_both_texts() -> None:
     assert list(faults(to_json(status), SCHEMA)) == []
 
 
-STATUSES = [SYSTEM, *(status for status, _ in HEADS), SystemStatus(cached_update={"version": "12.2"})]
+UPDATE = {
+    "osname": "granite",
+    "origin": "granite:granite/12",
+    "checksum": THREE,
+    "version": "12.2",
+    "timestamp": 1_700_100_000,
+    "ref-has-new-commit": True,
+    "gpg-enabled": True,
+    "rpm-diff": {
+        "upgraded": [
+            [0, "bash", ["5-1", "x86_64"], ["6-1", "x86_64"]],
+            [1, "jq", ["1-1", "noarch"], ["2-1", "noarch"]],
+        ],
+        "downgraded": [],
+        "removed": [],
+        "added": [[0, "nano", "7.2-1", "x86_64"]],
+    },
+    "advisories": [
+        ["G-1", 1, 3, ["bash-6-1.x86_64"], {"cve_references": [["CVE-1", "urn:1"]]}],
+        ["G-2", 1, 0, ["jq-2-1.noarch"], {"cve_references": []}],
+        ["G-3", 2, 0, ["nano-7.2-1.x86_64"], {"cve_references": []}],
+    ],
+    "strata": {"from-checksum": TWO},
+}
+UPDATE_TEXT = f"""
+AvailableUpdate:
+                   Version: 12.2 (2023-11-16T02:00:00Z)
+                    Commit: {THREE}
+             SecAdvisories: 1 unknown severity, 1 important
+                      Diff: 2 upgraded, 1 added
+"""
+STATUSES = [
+    SYSTEM,
+    *(status for status, _ in HEADS),
+    SystemStatus(cached_update=UPDATE),
+    SystemStatus(automatic=AutomaticUpdates("stage", 1_700_000_000, "failed: no")),
+]
+
+
+def test_an_update_that_was_found() -> None:
+    text = to_text(SystemStatus((PLAIN,), cached_update=UPDATE))
+    assert text.endswith(UPDATE_TEXT)
+    listed = to_text(SystemStatus((PLAIN,), cached_update=UPDATE), advisories=True).splitlines()
+    assert [line.split(": ", 1)[1] for line in listed if "Advisory:" in line] == [
+        "G-1 (security important): CVE-1",
+        "G-2 (security)",
+        "G-3 (bugfix)",
+    ]
+    layered_only = {**UPDATE, "ref-has-new-commit": False, "advisories": []}
+    text = to_text(SystemStatus((PLAIN,), cached_update=layered_only))
+    assert text.endswith("\nAvailableUpdate:\n                      Diff: 2 upgraded, 1 added\n")
+
+
+@pytest.mark.parametrize(
+    ("automatic", "line"),
+    [
+        (AutomaticUpdates("none", 1_700_000_000), None),
+        (AutomaticUpdates("check"), "AutomaticUpdates: check, never looked"),
+        (AutomaticUpdates("apply", 1_700_000_000), "AutomaticUpdates: apply, last looked 2023-11-14T22:13:20Z"),
+        (
+            AutomaticUpdates("stage", 1_700_000_000, "failed: no\nroute"),
+            "AutomaticUpdates: stage, last looked 2023-11-14T22:13:20Z: failed: no\\nroute",
+        ),
+    ],
+)
+def test_what_is_done_without_being_asked(automatic: AutomaticUpdates, line: str | None) -> None:
+    assert to_text(SystemStatus(automatic=automatic)).splitlines()[1:-1] == ([] if line is None else [line])
 
 
 @pytest.mark.parametrize("status", STATUSES)

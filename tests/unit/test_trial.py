@@ -79,7 +79,7 @@ def test_a_try_that_leads_back_is_counted_and_the_last_one_refused() -> None:
     memory = started(stopping(memory, (RUNS, STAGED), "this", LIMIT), OLD, LIMIT)
     assert memory.trial is None
     assert memory.refused == (trial(LIMIT),)
-    assert memory.refused_commits == {NEW, BASE}
+    assert memory.refused_identities == {BASE}
     assert stopping(memory, (RUNS, STAGED), "this", LIMIT).trial is None
 
 
@@ -132,10 +132,10 @@ def test_an_admin_gives_new_tries() -> None:
 
 
 def test_status_says_which_try_it_is() -> None:
-    assert describe(replace(WELL, trial=trial(1, armed=True)), STAGED, LIMIT) == "trying 2 of 3"
-    assert describe(replace(WELL, trial=trial(1)), STAGED, LIMIT) == "failed 1 of 3"
-    assert describe(replace(WELL, refused=(trial(3),)), STAGED, LIMIT) == "refused: did not boot in 3 tries"
-    assert describe(WELL, RUNS, LIMIT) is None
+    assert describe(replace(WELL, trial=trial(1, armed=True)), NEW, LIMIT) == "trying 2 of 3"
+    assert describe(replace(WELL, trial=trial(1)), NEW, LIMIT) == "failed 1 of 3"
+    assert describe(replace(WELL, refused=(trial(3),)), NEW, LIMIT) == "refused: did not boot in 3 tries"
+    assert describe(WELL, OLD, LIMIT) is None
 
 
 def test_memory_survives_its_file() -> None:
@@ -196,7 +196,7 @@ def test_a_machine_ends_in_a_system_that_boots(limit: int, new_boots: bool, ends
         machine.boot()
     assert machine.runs == (NEW if new_boots else OLD)
     assert machine.tries == (0 if new_boots else limit)
-    assert (NEW in machine.memory.refused_commits) is not new_boots
+    assert (NEW in machine.memory.refused_identities) is not new_boots
 
 
 @given(st.lists(st.sampled_from(["reboot", "cut"]), max_size=12))
