@@ -6,7 +6,7 @@ python := .venv/bin/python
 # Files stay together on one worker, so that what a file's tests share is made once.
 pytest := $(python) -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help setup distro demo test check test-faults test-boot bench corpus fuzz clean-room test-trixie container clean
+.PHONY: help setup distro demo test check test-faults test-boot rpm bench corpus fuzz clean-room test-trixie container clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -40,6 +40,11 @@ test-boot: setup distro ## boot what is composed in QEMU, and live through upgra
 	@rm -f build/boot-times.txt
 	STRATA_BOOT_TIMES=build/boot-times.txt $(python) -m pytest -q -rs tests/boot
 	@cat build/boot-times.txt
+
+rpm: setup ## build RPMs of this tree into build/rpms, with this machine's Python
+	@rm -rf build/rpms
+	@scripts/rpm build/rpms
+	@ls build/rpms
 
 bench: distro ## measure against dnf and ostree; figures go to build/bench*.json
 	$(python) -m benchmarks.compose

@@ -7,7 +7,8 @@
     OUTPUT/granite-12/RPM-GPG-KEY-granite
     OUTPUT/granite-12/differences.txt     what the archive no longer had, and what stands in
 
-The whole is made under a temporary name and renamed; `.stamp` in it says of what it was made.
+The whole is made under a temporary name and renamed; `.stamp` in it says of what it was made. Where only this
+project's own source has changed since, the other packages (`.made` lists them) are taken over.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.distro import deb, lock, names, own, selinux
+from tests.distro import deb, lock, names, own, selinux, strata
 from tests.distro.archive import Archive, Stanza, deb_path
 from tests.distro.convert import Context, bumped, convert
 from tests.distro.versions import clauses
@@ -48,34 +50,72 @@ def build(release: lock.Release, output: Path) -> Path:
     """Make `release` below `output` unless it is there, made of the same things; gives its directory."""
     where = output / release.name
     stamp = fingerprint(release)
-    if (where / ".stamp").exists() and (where / ".stamp").read_text() == stamp:
+    if _read(where / ".stamp") == stamp:
         say(f"{release.name} is up to date")
         return where
     started = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
     key = openpgp.Key.load_or_make(output / ".key.json", "Strata embedded distributions <distro@localhost>")
-    pinned, differences = fetch(release, output)
-    for line in differences:
-        say(f"warning: {line}")
-    say(f"{release.name}: {len(pinned)} packages fetched after {time.monotonic() - started:.1f} s")
     work = output / f".{release.name}.{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     (work / "packages").mkdir(parents=True)
-    made = [
-        *_converted(release, output, pinned, work, key),
-        *_own(release, output, pinned, work, key),
-        *_policy(release, output, pinned, work, key),
-    ]
+    if _read(where / ".stamp").partition("\n")[0] == stamp.partition("\n")[0]:
+        made = _taken_over(where, work)
+    else:
+        made = _made(release, output, work, key)
     say(f"{release.name}: {len(made)} RPMs after {time.monotonic() - started:.1f} s")
+    made += _strata(release, made, work, key)
     for index, state in enumerate(release.states):
         _repository(release, state, index, made, work)
     _repo_file(release, where.absolute(), work, key)
-    (work / "differences.txt").write_text("".join(f"{line}\n" for line in differences))
     (work / ".stamp").write_text(stamp)
     shutil.rmtree(where, ignore_errors=True)
     work.rename(where)
     say(f"{release.name}: made in {time.monotonic() - started:.1f} s at {where}")
     return where
+
+
+def _made(release: lock.Release, output: Path, work: Path, key: openpgp.Key) -> list[Made]:
+    """All packages but this project's own."""
+    pinned, differences = fetch(release, output)
+    for line in differences:
+        say(f"warning: {line}")
+    say(f"{release.name}: {len(pinned)} packages fetched")
+    made = [
+        *_converted(release, output, pinned, work, key),
+        *_own(release, output, pinned, work, key),
+        *_policy(release, output, pinned, work, key),
+    ]
+    (work / "differences.txt").write_text("".join(f"{line}\n" for line in differences))
+    (work / ".made").write_text("".join(f"{item.state} {item.name} {item.path.name}\n" for item in made))
+    return made
+
+
+def _taken_over(where: Path, work: Path) -> list[Made]:
+    """The same, of an earlier run."""
+    for name in ("differences.txt", ".made"):
+        shutil.copy(where / name, work)
+    lines = [line.split() for line in (work / ".made").read_text().splitlines()]
+    for name in {name for _, _, name in lines}:  # one that stands in for another may be listed twice
+        os.link(where / "packages" / name, work / "packages" / name)
+    return [Made(name, int(state), work / "packages" / file) for state, name, file in lines]
+
+
+def _strata(release: lock.Release, made: Sequence[Made], work: Path, key: openpgp.Key) -> list[Made]:
+    """Our own packages, as old as the oldest of the others that are made here: no image is newer by them."""
+    filesystem = next(item.path for item in made if item.name == "filesystem")
+    argv = ["rpm", "-qp", "--nosignature", "--queryformat", "%{BUILDTIME}", str(filesystem)]
+    epoch = int(subprocess.run(argv, capture_output=True, check=True).stdout)
+    first = work / ".first"
+    _repository(release, release.states[0], 0, made, first)
+    dist = f".{release.id}{release.version}"
+    paths = strata.build(first / release.states[0], dist, epoch, key, work / "packages")
+    shutil.rmtree(first)
+    return [Made(path.name.rsplit("-", 2)[0], 0, path) for path in paths]
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def say(line: str) -> None:
@@ -84,13 +124,13 @@ def say(line: str) -> None:
 
 
 def fingerprint(release: lock.Release) -> str:
-    """A digest of everything that the distribution is made of: its lock and the programs that make it."""
+    """Two lines: a digest of the distribution's lock and the programs that make it, and one of this project."""
     digest = hashlib.sha256(release.lock_path.read_bytes())
     modules = [openpgp, repodata, rpms, rpmvalues, rpmwriter]
     sources = [*Path(__file__).parent.glob("*.py"), *(Path(str(module.__file__)) for module in modules)]
     for path in sorted(path for path in sources if not path.name.startswith("test_")):
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return f"{digest.hexdigest()}\n{strata.digest()}\n"
 
 
 def fetch(release: lock.Release, output: Path) -> tuple[list[tuple[lock.Pin, Stanza]], list[str]]:
@@ -190,7 +230,7 @@ def _repository(release: lock.Release, state: str, index: int, made: Iterable[Ma
                  cves=(f"CVE-{release.version}-{index}",)),
     ] if changed else []  # fmt: skip
     core = [*names.BASE, "kernel", "filesystem", "setup", f"{release.id}-release"]
-    groups = {"core": core, "client": names.CLIENT, "tools": names.LAYERED}
+    groups = {"core": core, "client": [*names.CLIENT, *strata.CLIENT], "tools": names.LAYERED}
     write_repodata(
         work / state,
         [(item.path, f"Packages/{item.path.name}") for _, item in sorted(current.items())],

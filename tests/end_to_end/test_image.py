@@ -180,6 +180,25 @@ def test_programs_of_the_image_run(image: Image) -> None:
     assert image.run("ldconfig", "-p").count("libc.so.6") >= 1
 
 
+def test_the_client_is_there_and_precompiled(image: Image) -> None:
+    assert image.run("layer", "--version").startswith("layer ")
+    assert "--trigger-automatic" not in image.run("layer", "upgrade", "--help")
+    code = "import sys; sys.path.clear(); from layering.cli import main"
+    assert image.run("python3", "-I", "-c", code, status=1) == ""  # the control
+    report = "from layering import cli; from rpmtree import app; print(cli.__cached__, app.__cached__)"
+    for cached in image.run("python3", "-I", "-c", report).split():
+        data = (image.tree / cached.lstrip("/")).read_bytes()
+        assert int.from_bytes(data[4:8], "little") == 1, "by its hash, and not looked at (PEP 552)"
+    units = "usr/lib/systemd/system/rpm-ostreed-automatic"
+    assert {path.name for path in (image.tree / units).parent.glob("rpm-ostreed-automatic.*")} == {
+        "rpm-ostreed-automatic.service",
+        "rpm-ostreed-automatic.timer",
+    }
+    wanted = image.tree / "usr/etc/systemd/system/timers.target.wants/rpm-ostreed-automatic.timer"
+    assert not wanted.is_symlink(), "it is for the admin to enable"
+    image.run("systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/rpm-ostreed-automatic.timer")
+
+
 def test_composed_again_elsewhere_it_is_the_same_commit(image: Image, tmp_path: Path) -> None:
     """With kernel and initramfs, a cache of its own, in a directory with a longer name."""
     top = tmp_path / "elsewhere"

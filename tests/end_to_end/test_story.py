@@ -18,6 +18,7 @@ import pytest
 from rpmtree.ostree.sysroot import Sysroot
 from tests.end_to_end.realm import Realm, branch, open_realm, ref
 from tests.end_to_end.shale import COMPOSE, ostree
+from tests.support.booted import run_image
 from tests.support.schema import SCHEMA, faults
 from tests.support.sysroots import make_mutable
 
@@ -170,6 +171,39 @@ def test_the_story(realm: Realm, machine: Machine) -> None:
     assert [name for name in refs if name.startswith("rpmostree")] == []
     assert old not in os.listdir(machine.tree.parent)
     assert objects(machine.sysroot.repo_path) == objects(realm.only("13.1"))  # the disk is as if nothing had been
+
+
+@pytest.mark.needs("unshare", "pivot_root")
+def test_the_image_layers_by_itself(realm: Realm, machine: Machine) -> None:
+    """With its own `layer`, Python, rpm, libostree and bubblewrap; what waits is finalized as at shutdown."""
+    realm.publish("12.1")
+    realm.stock("12.1")
+    said = run_image(
+        machine.sysroot.path,
+        machine.tree,
+        """
+        layer --version >&2
+        layer install --json powerline
+        echo '[Daemon]' >/etc/rpm-ostreed.conf
+        echo 'AutomaticUpdatePolicy=stage' >>/etc/rpm-ostreed.conf
+        layer upgrade --quiet --json --trigger-automatic-update-policy
+        layer status --json
+        ostree admin finalize-staged >&2
+        """,
+    )
+    decoder, answers = json.JSONDecoder(), []
+    while said.strip():
+        answer, end = decoder.raw_decode(said := said.strip())
+        answers.append(answer)
+        said = said[end:]
+    installed, upgraded, status = answers
+    assert (installed["staged"], upgraded["policy"], upgraded["outcome"]["staged"]) == (True, "stage", True)
+    assert [found["staged"] for found in status["deployments"]] == [True, False]
+    assert list(faults(status, SCHEMA)) == []
+    assert status["strata"]["automatic-updates"]["policy"] == "stage"
+    machine.sysroot = Sysroot.open(machine.sysroot.path)
+    assert (machine.first["version"], machine.first["packages"]) == ("12.1", ["powerline"])
+    machine.check()
 
 
 def objects(repo: Path) -> set[str]:

@@ -76,6 +76,36 @@ def write_rpm(directory: Path, package: Package, *, key: Key | None = None) -> P
     return path
 
 
+def signed(data: bytes, key: Key) -> bytes:
+    """The RPM `data`, which another program wrote, with a signature of its header."""
+    start = 96 + len(MAGIC)  # behind the lead
+    count, size = struct.unpack_from(">II", data, start)
+    end = start + 8 + 16 * count + size
+    main = end + -(end - 96) % 8
+    count, size = struct.unpack_from(">II", data, main + len(MAGIC))
+    header = data[main : main + len(MAGIC) + 8 + 16 * count + size]
+    old = _tags(data[96:end])
+    kept = {number: tag for number, tag in old.items() if number in (269, 273, 1000, 1004, 1007)}
+    signature = header_blob(kept | {268: (BIN, key.sign(header))}, HEADER_SIGNATURES)
+    return b"".join((data[:96], signature, b"\0" * (-len(signature) % 8), data[main:]))
+
+
+def _tags(blob: bytes) -> dict[int, Tag]:
+    """The tags of a header structure that are a number, a text or bytes."""
+    count = int.from_bytes(blob[8:12])
+    store = blob[16 + 16 * count :]
+    found: dict[int, Tag] = {}
+    for index in range(count):
+        number, kind, offset, amount = struct.unpack_from(">iiii", blob, 16 + 16 * index)
+        if kind == INT32:
+            found[number] = (kind, list(struct.unpack_from(f">{amount}I", store, offset)))
+        elif kind == STRING:
+            found[number] = (kind, store[offset : store.index(b"\0", offset)].decode())
+        elif kind == BIN:
+            found[number] = (kind, store[offset : offset + amount])
+    return found
+
+
 def header_blob(tags: Mapping[int, Tag], region: int) -> bytes:
     """A header structure with its magic and its region tag; `tags` are number → (type, value)."""
     entries, store = [], bytearray()
