@@ -17,8 +17,6 @@ from pathlib import Path
 
 from tests.boot import machine
 from tests.conftest import TOP
-from tests.support.rpms import file, make_repo, rpm, symlink
-from tests.support.rpmvalues import File, Package
 
 COMPOSE = Path(os.fsdecode(shutil.which("compose", path=str(TOP / ".venv/bin")) or TOP / ".venv/bin/compose"))
 #: State → distribution.
@@ -33,12 +31,6 @@ gpgcheck=1
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-{name}
 metadata_expire=0
 """
-WANTED = {
-    "strata-boot-trial.service": "sysinit.target",
-    "strata-boot-overdue.timer": "sysinit.target",
-    "strata-health.service": "multi-user.target",
-}
-_PROGRAM = "#!/usr/bin/python3 -P\nfrom layering.cli import main\n\nmain()\n"
 
 
 def branch(name: str) -> str:
@@ -70,16 +62,12 @@ class World:
         shutil.copytree(home / state, self.top / "www" / "rpms" / f"{name}-{state}", copy_function=os.link)
         key = home / f"RPM-GPG-KEY-{name}"
         shutil.copy(key, where / "key")
-        repos = [f"[{name}]\nname={name}\nbaseurl={(home / state).as_uri()}\ngpgcheck=1\ngpgkey={key.as_uri()}\n"]
-        if not list((home / state / "Packages").glob("strata-layer-[0-9]*.rpm")):
-            made = make_repo(self.top / f"own-{state}", [layer_package()])
-            repos.append(f"[own]\nname=own\nbaseurl={made.as_uri()}\ngpgcheck=0\n")
-        (where / "compose.repo").write_text("\n".join(repos))
+        (where / "compose.repo").write_text(
+            f"[{name}]\nname={name}\nbaseurl={(home / state).as_uri()}\ngpgcheck=1\ngpgkey={key.as_uri()}\n"
+        )
         (where / "image").write_text(_REPO.format(name=name, url=self.url, state=state))
         document = {
             "include": str(TOP / f"treefiles/{name}-{major}.yaml"),
-            "repos": ["own"] if len(repos) > 1 else [],
-            "packages": ["strata-layer"],
             # Every file is a request of an emulated machine: without these it is two thirds of them.
             "documentation": False,
             "install-langs": ["en"],
@@ -106,22 +94,6 @@ class World:
     def remote(self) -> str:
         """The address that machines follow the repository at."""
         return f"{self.url}/repo"
-
-
-def layer_package() -> Package:
-    """The command `layer` out of this checkout, for the image's own Python."""
-    files: dict[str, File | str] = {"/usr/bin/layer": file(_PROGRAM, mode=0o755)}
-    for room in ("layering", "rpmtree"):
-        for path in sorted((TOP / room).rglob("*.py")):
-            files[f"/usr/lib/python3/dist-packages/{path.relative_to(TOP)}"] = file(path.read_text())
-    units = "/usr/lib/systemd/system"
-    for path in sorted((TOP / "packaging").glob("strata-*")):
-        if path.suffix in (".service", ".timer"):
-            files[f"{units}/{path.name}"] = file(path.read_text())
-    files[f"{units}/emergency.service.d/strata.conf"] = file((TOP / "packaging/emergency-in-trial.conf").read_text())
-    for name, target in WANTED.items():
-        files[f"{units}/{target}.wants/{name}"] = symlink(f"../{name}")
-    return rpm("strata-layer", files=files, requires=["python3"])
 
 
 def run(argv: Sequence[str | Path], **environment: str) -> str:
