@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from layering import boot_memory, commits, updates
 from layering.origin import Origin
+from layering.packagediff import summary
 from layering.refspec import Branch
 from layering.settings import read_settings
 from layering.status import (
@@ -32,7 +32,7 @@ from rpmtree.ostree.objects import PKGLIST, Commit
 from rpmtree.ostree.refs import read_ref
 from rpmtree.ostree.remotes import Remotes
 from rpmtree.ostree.sysroot import Sysroot
-from rpmtree.rpm.packagediff import Change, Kind, difference
+from rpmtree.rpm.packagediff import difference
 
 
 def gather(sysroot: Sysroot, stateroot: str | None = None) -> SystemStatus:
@@ -196,12 +196,6 @@ class _Look:
         except StoreError:
             return None
         return summary(difference(old, new)) if old is not None and new is not None else None
-
-
-def summary(changes: Iterable[Change]) -> str | None:
-    """`1 upgraded, 2 added`; None where nothing changed."""
-    counts = Counter(change.kind.value for change in changes)
-    return ", ".join(f"{counts[word]} {word}" for word in (kind.value for kind in Kind) if counts[word]) or None
 
 
 def _status(checksum: str, commit: Commit) -> CommitStatus:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rpmtree.rpm.packagediff import Change, Kind
@@ -15,6 +16,12 @@ def block_lines(changes: Sequence[Change]) -> Iterator[str]:
         if of_kind:
             yield f"{kind.value.capitalize()}:"
             yield from (f"  {described(change)}" for change in of_kind)
+
+
+def summary(changes: Iterable[Change]) -> str | None:
+    """`1 upgraded, 2 added`; None where nothing changed."""
+    counts = Counter(change.kind.value for change in changes)
+    return ", ".join(f"{counts[word]} {word}" for word in (kind.value for kind in Kind) if counts[word]) or None
 
 
 def diff_lines(changes: Iterable[Change]) -> Iterator[str]:

@@ -45,7 +45,7 @@ def _head(status: SystemStatus) -> Iterator[str]:
     if status.finalization_failure is not None:
         yield f"Warning: failed to finalize previous deployment: {_line(status.finalization_failure)}"
     if (at_work := status.transaction) is not None:
-        yield f"Transaction: {_line(at_work.title)} (pid {at_work.pid}, since {_time(at_work.since)})"
+        yield f"Transaction: {_line(at_work.title)} (pid {at_work.pid}, since {iso(at_work.since)})"
 
 
 def _deployment_lines(deployment: DeploymentStatus, verbose: bool, columns: int) -> Iterator[str]:
@@ -59,13 +59,13 @@ def _automatic(automatic: AutomaticUpdates) -> Iterator[str]:
     """Silent where nothing is automatic."""
     if automatic.policy == "none":
         return
-    when = "never looked" if automatic.last_look is None else f"last looked {_time(automatic.last_look)}"
+    when = "never looked" if automatic.last_look is None else f"last looked {iso(automatic.last_look)}"
     said = f": {_line(automatic.message)}" if automatic.message else ""
     yield f"AutomaticUpdates: {automatic.policy}, {when}{said}"
 
 
 def _update(update: Mapping[str, Any], advisories: bool) -> Iterator[Field]:
-    version, when = update.get("version"), _time(update.get("timestamp", 0))
+    version, when = update.get("version"), iso(update.get("timestamp", 0))
     if update.get("ref-has-new-commit"):
         yield ("Version", f"{version} ({when})") if version else ("Timestamp", when)
         yield "Commit", str(update.get("checksum"))
@@ -103,17 +103,17 @@ def _identity(deployment: DeploymentStatus, verbose: bool) -> Iterator[Field]:
     if origin and origin.custom_url is not None:
         yield "CustomOrigin", origin.custom_url
     version = commit.version or shown.version
-    yield ("Version", f"{version} ({_time(shown.timestamp)})") if version else ("Timestamp", _time(shown.timestamp))
+    yield (("Version", f"{version} ({iso(shown.timestamp)})") if version else ("Timestamp", iso(shown.timestamp)))
     yield "BaseCommit" if base else "Commit", shown.checksum
     if base and verbose:
-        yield "Commit", f"{commit.checksum} ({_time(commit.timestamp)})"
+        yield "Commit", f"{commit.checksum} ({iso(commit.timestamp)})"
     if verbose:
         yield "StateRoot", deployment.osname
     if origin and origin.override_commit is not None:
         yield "KeptAtCommit", origin.override_commit
     if deployment.pending_base is not None:
         pending = deployment.pending_base
-        yield "PendingBase", f"{pending.version or pending.checksum} ({_time(pending.timestamp)})"
+        yield "PendingBase", f"{pending.version or pending.checksum} ({iso(pending.timestamp)})"
 
 
 def _trust(deployment: DeploymentStatus, verbose: bool) -> Iterator[Field]:
@@ -203,5 +203,6 @@ def _line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", " ")
 
 
-def _time(seconds: int) -> str:
+def iso(seconds: int) -> str:
+    """A time as status shows it: UTC, by ISO 8601."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from layering import bases
+from layering import bases, history
 from layering.decision import Context, Operation, Planned
 from layering.outcome import Outcome, as_it_is, outcome_of
+from layering.packagediff import summary
 from layering.planning import make_plan
 from layering.refspec import Branch
 from layering.requests import DoneAlready
-from layering.system import System
+from layering.system import System, see
 from layering.unfinished import Unfinished, begin, end, forget_branch, unfinished
 from layering.workspace import Workspace, borrowed_workspace, clear_leftovers, open_workspace
 from rpmtree.collector import without_collector
 from rpmtree.errors import NothingToDo, StoreError
+from rpmtree.ostree.deployments import Deployment
 from rpmtree.progress import Reporter
 from rpmtree.root.base import read_base
 
@@ -62,7 +64,26 @@ def _run_alone(system: System, operation: Operation, earlier: Unfinished | None,
         _finish(system, outcome, earlier, dropped=bool(before - after), reporter=reporter)
     except StoreError as error:  # what was asked for is done; this is done by the next transaction
         reporter.warning(f"what is not needed any more could not be removed: {error.message}")
+    if outcome.deployment is not None:
+        try:
+            history.record(system.var, _event(operation, outcome, outcome.deployment))
+        except StoreError as error:  # likewise, what was asked for is done
+            reporter.warning(f"it is not in the history: {error.message}")
     return outcome
+
+
+def _event(operation: Operation, outcome: Outcome, made: Deployment) -> history.Event:
+    origin = see(made).origin
+    return history.Event(
+        when=history.now(),
+        command=" ".join((operation.title, *operation.words)),
+        id=made.id,
+        origin=None if origin is None else str(origin.base),
+        version=outcome.version,
+        base=outcome.base,
+        requested=() if origin is None else origin.packages,
+        diff=summary(outcome.changes),
+    )
 
 
 def _clear(system: System, earlier: Unfinished | None) -> None:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from layering import history
 from layering.system import System
 from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
@@ -70,7 +71,9 @@ def clear_leftovers(system: System) -> None:
     listed = {deployment.path for deployment in system.sysroot.deployments()}
     deploy = system.path / "ostree/deploy"
     # libglnx's (glnx_file_replace_contents_at): of an origin file, and of the branch that keeps what is deployed.
-    for temporary in (*deploy.glob("*/deploy/tmp.??????"), *(repo / "refs/heads/ostree").glob("*/*/tmp.??????")):
+    temporaries = [*deploy.glob("*/deploy/tmp.??????"), *(repo / "refs/heads/ostree").glob("*/*/tmp.??????")]
+    temporaries += (system.var / history.DIRECTORY).glob(".*.strata-new")  # ours (rpmtree.files)
+    for temporary in temporaries:
         temporary.unlink()
     if any(path not in listed for path in deploy.glob("*/deploy/*") if path.suffix != ".origin"):
         system.sysroot.discard_unlisted()

@@ -160,6 +160,8 @@ class Root:
             if mode is None:
                 mode = _mode_of(fd, name, 0o644)
             temporary = f".{name[:200]}.strata-new"
+            with suppress(FileNotFoundError):  # by one that was killed: it would be in the way for ever
+                os.unlink(temporary, dir_fd=fd)
             out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd)
             try:
                 with os.fdopen(out, "wb") as file:

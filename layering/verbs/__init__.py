@@ -24,6 +24,7 @@ GROUPS = {
     "repositories": ("refresh-md", "makecache", "search"),
     "db": ("db", "rpm"),
     "remote": ("remote",),
+    "history": ("history", "ex"),
     "health": ("verify", "repair"),
     "boot_trial": ("boot-trial",),
 }
@@ -56,6 +57,8 @@ def _group(name: str) -> Callable[[Verbs], None]:
             from layering.verbs.db import add
         case "remote":
             from layering.verbs.remote import add
+        case "history":
+            from layering.verbs.history import add
         case "health":
             from layering.verbs.health import add
         case _:

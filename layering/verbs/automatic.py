@@ -38,7 +38,8 @@ def trigger(args: argparse.Namespace, app: App, locate: changing.Locate) -> None
         app.reporter.note("Automatic updates are off: AutomaticUpdatePolicy=none in /etc/rpm-ostreed.conf.")
         _answer(app, settings.policy, automatic.Result())
         return
-    operation = Operation(args.title, locate, lambda _context, origin, _base: origin, Options(keep=False))
+    title = f"{args.title} --trigger-automatic-update-policy"
+    operation = Operation(title, locate, lambda _context, origin, _base: origin, Options(keep=False))
     result = automatic.follow_policy(
         system, operation, settings.policy, wait=args.wait, reporter=app.reporter, when=int(time())
     )

@@ -343,3 +343,36 @@ seen["end"] = requested()
         assert "\n" not in answer["error"]["message"]
         assert "root" in answer["error"]["message"], (text, answer)
         assert "sudo" in answer["error"]["hint"], (text, answer)
+
+
+def test_what_was_done_is_remembered(machine: Machine) -> None:
+    seen = machine.run(
+        """
+seen["none"] = layer("history")
+layer("install", "tool-1")
+layer("install", "tool-1", "--idempotent")
+layer("upgrade")
+layer("kargs", "--append=quiet")
+seen["failed"] = layer("install", "no-such")[0]
+ids = [found["id"] for found in status()]
+boot = {"DEPLOYMENT_PATH": "/sysroot/ostree/deploy/shale/deploy/" + ids[0].partition("-")[2]}
+Path("/tmp/journal").write_text("".join(
+    json.dumps({**boot, "__REALTIME_TIMESTAMP": str(when * 1_000_000)}) + "\\n" for when in (1, 4_000_000_000)))
+seen["ids"], seen["all"] = ids, layer("history", "--all")[1]
+seen["last"], seen["anyone"] = layer("ex", "history", "-n", "1")[1], nobody("history", "--limit=1")[1]
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    invoke("layer", build_parser, ["history"], {})
+seen["text"] = out.getvalue()
+"""
+    )
+    assert seen["none"] == [0, []]
+    assert [event["command"] for event in seen["all"]] == ["layer kargs", "layer upgrade", "layer install tool-1"]
+    newest, upgraded, installed = seen["all"]
+    assert (newest["id"], newest["boots"]) == (seen["ids"][0], [4_000_000_000]), "not one from before it was made"
+    assert (upgraded["base"], upgraded["diff"], upgraded["boots"]) == (machine.site.newest, "1 upgraded", [])
+    assert (installed["base"], installed["diff"], installed["requested"]) == (machine.site.first, "1 added", ["tool-1"])
+    assert seen["last"] == seen["anyone"] == [newest]
+    assert seen["failed"] == 4
+    assert "layer install tool-1\n" in seen["text"]
+    assert "Booted: 2096-10-02T07:06:40Z" in seen["text"]

@@ -48,8 +48,8 @@ PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "$program"
 """
 
 #: What a program may use that runs verbs: `layer` in its own process, `start` and `nobody` in others. `systemctl` and
-#: `systemd-run` only say that they were called (and fail where /tmp/inhibited is): /usr is the host's, and an overlay
-#: hides its own.
+#: `systemd-run` only say that they were called (and fail where /tmp/inhibited is), the journal is /tmp/journal: /usr is
+#: the host's, and an overlay hides its own.
 _VERBS = """
 import contextlib, io, json, os, subprocess, sys
 from pathlib import Path
@@ -62,6 +62,8 @@ refusal = "[ ! -e /tmp/inhibited ] || { cat /tmp/inhibited >&2; exit 1; }"
 for name, log in ("systemctl", "called"), ("systemd-run", "ran"):
     Path("/tmp/upper", name).write_text(f"#!/bin/sh\\necho $* >> /tmp/{log}\\n{refusal}\\n")
     Path("/tmp/upper", name).chmod(0o755)
+Path("/tmp/upper/journalctl").write_text("#!/bin/sh\\ncat /tmp/journal 2>/dev/null\\n")
+Path("/tmp/upper/journalctl").chmod(0o755)
 options = "lowerdir=/usr/bin,upperdir=/tmp/upper,workdir=/tmp/work"
 subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, "/usr/bin"], check=True)
 
