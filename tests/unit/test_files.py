@@ -194,6 +194,19 @@ class TestWholeFiles:
         assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
         assert os.listdir(tmp_path) == ["file"]
 
+    def test_what_a_killed_writer_left_is_not_in_the_way(self, tmp_path: Path) -> None:
+        (tmp_path / "other").write_text("other's")
+        left = tmp_path / ".file.strata-new"
+        for number in range(2):
+            if number:
+                left.symlink_to(tmp_path / "other")
+            else:
+                left.write_text("half")
+            files.write_atomically(tmp_path / "file", "whole")
+            assert (tmp_path / "file").read_text() == "whole"
+        assert sorted(os.listdir(tmp_path)) == ["file", "other"]
+        assert (tmp_path / "other").read_text() == "other's"
+
     def test_remove_tree(self, tmp_path: Path) -> None:
         (tmp_path / "a" / "b").mkdir(parents=True)
         (tmp_path / "a" / "link").symlink_to(tmp_path)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from layering import updates
-from layering.automatic import REFUSED, reboot_time, refused
-from layering.packagediff import difference
+from layering.automatic import reboot_time
 from layering.packagelists import Notice
 from layering.settings import FILE, Policy, Settings, read_settings
 from layering.state import STATE, identity
@@ -20,6 +19,7 @@ from rpmtree.errors import ConfigError
 from rpmtree.ostree.objects import Commit
 from rpmtree.ostree.variant import Variant
 from rpmtree.rpm.nevra import Nevra
+from rpmtree.rpm.packagediff import difference
 
 ONE, TWO = "1" * 64, "2" * 64
 
@@ -77,13 +77,6 @@ def test_when_a_machine_may_reboot() -> None:
     assert reboot_time((), saturday) == saturday
     assert reboot_time(parse("Sat 02:00-04:00"), saturday) == saturday
     assert reboot_time(parse("Sun 02:00-04:00"), saturday) == datetime(2026, 11, 8, 2, 0)
-
-
-def test_what_did_not_boot_is_known(tmp_path: Path) -> None:
-    assert refused(tmp_path) == frozenset()
-    (tmp_path / REFUSED).mkdir(parents=True)
-    (tmp_path / REFUSED / ONE).touch()
-    assert refused(tmp_path) == {ONE}
 
 
 def test_what_a_commit_is_known_by() -> None:
