@@ -56,12 +56,11 @@ class Settings:
     recommends: bool = True
     #: Nothing may be layered or overridden that is not so already.
     lock_layering: bool = False
-    #: How often a new deployment is tried before the one that ran is kept; 0: never, it is the default at once.
-    #: Ours: `BootTries` in the group `Strata`.
-    boot_tries: int = 3
     policy: Policy = Policy.NONE
     #: `MaintenanceWindow` in `Strata`: when a machine that updates itself may reboot; empty: at any time.
     windows: tuple[Window, ...] = ()
+    #: `BootTries` in `Strata`: how often what is new is tried before what ran is kept; 0: it is the default at once.
+    boot_tries: int = 3
 
 
 def read_settings(tree: Path | None) -> Settings:
