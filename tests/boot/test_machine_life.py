@@ -50,7 +50,6 @@ def _check_own(guest: Machine) -> None:
 def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
     guest.check("echo mine >/etc/motd; echo new >/etc/added.conf; useradd -m -s /bin/bash kim")
     guest.check("su kim -c 'echo dear >/var/home/kim/letter'; mkdir /var/lib/own; echo kept >/var/lib/own/state")
-    granite_kernel = guest.check("uname -r")
 
     assert guest.run("powerline --help").status == 127  # the control
     _layer(guest, "install powerline")
@@ -65,6 +64,7 @@ def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
     _reboot(guest, "Granite 12.1")
     assert _booted(guest)["version"] == "12.1"
     assert "12.1" in guest.check("cat /etc/granite-release")
+    granite_kernel = guest.check("uname -r")
     assert "usage: powerline" in guest.check("powerline --help")
     _check_own(guest)
 
