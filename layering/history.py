@@ -54,7 +54,7 @@ def record(var: Path, event: Event) -> None:
     directory = var / DIRECTORY
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        name = f"{event.when:012}-{event.id.rpartition('-')[2]}.json"
+        name = f"{event.when:012}-{time.time_ns()}.json"  # several may be of one second
         write_atomically(directory / name, json.dumps(asdict(event), ensure_ascii=False) + "\n")
         for path in _files(directory)[KEPT:]:
             path.unlink(missing_ok=True)

@@ -19,9 +19,10 @@ def test_events_come_back_newest_first(tmp_path: Path) -> None:
     assert history.events(tmp_path) == ()
     old = Event(5, "layer install vim", ONE, "site:a", "12.0", "b" * 64, ("vim",), "1 added")
     new = Event(1_700_000_000, "layer upgrade", TWO)
-    for event in (new, old):
+    at_once = Event(5, "layer kargs", ONE)
+    for event in (new, old, at_once):
         history.record(tmp_path, event)
-    assert history.events(tmp_path) == (new, old)
+    assert history.events(tmp_path) == (new, at_once, old)
 
 
 def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
