@@ -191,8 +191,8 @@ def _system_id(repository: Repository, commit: bytes) -> str:
 def _laid_out(plan: _Plan, size: int) -> Layout:
     """The layout of a disk on which the commit has room. Raises StoreError."""
     layout = lay_out(plan.installation.partitions, size)
-    needs = {layout.root: plan.need.root, layout.boot: 0}
-    needs[layout.boot] += plan.need.boot
+    needs = {layout.root: plan.need.root}
+    needs[layout.boot] = needs.get(layout.boot, 0) + plan.need.boot
     for slot, need in needs.items():
         least = int(need / (1 - _KEPT_FREE))
         have = usable(slot)

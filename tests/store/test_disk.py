@@ -296,7 +296,8 @@ def test_there_must_be_room(repo: Path, tmp_path: Path) -> None:
         target = tmp_path / "disk.raw"
         try:
             make(big, target, size=mib * MIB)
-        except StoreError:
+        except StoreError as error:
+            refused.append(error.message)
             assert not target.exists()
             assert not list(tmp_path.glob(".disk*"))
             return False
@@ -304,11 +305,14 @@ def test_there_must_be_room(repo: Path, tmp_path: Path) -> None:
         target.unlink()
         return True
 
+    refused: list[str] = []
     low, high = 17, 400
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if fits(middle) else (middle, high)
     assert 60 < high < 120  # 57 MiB of files
+    assert refused
+    assert all("MiB are needed" in message for message in refused)  # and none of them by a full disk
 
 
 @pytest.mark.parametrize(
