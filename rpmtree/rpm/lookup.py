@@ -60,9 +60,13 @@ def offered(packages: PackageSack, repo_id: str, name: str) -> Nevra | None:
 
 def newest(packages: PackageSack, spec: str, basearch: str) -> list[Any]:
     """The newest build of each package that `spec` matches, of the architecture itself where there is one of it."""
-    found = list(packages.unless_unwanted(packages.matching(spec).available()).latest())
-    own = {package.name for package in found if package.arch in (basearch, "noarch")}
-    return [package for package in found if package.name not in own or package.arch in (basearch, "noarch")]
+    best: dict[str, Any] = {}
+    for package in packages.unless_unwanted(packages.matching(spec).available()):
+        present = best.setdefault(package.name, package)
+        own, other = (one.arch in (basearch, "noarch") for one in (package, present))
+        if (own, package.evr_cmp(present)) > (other, 0):
+            best[package.name] = package
+    return list(best.values())
 
 
 def newer(packages: PackageSack, present: Sequence[Nevra]) -> tuple[tuple[Nevra, Nevra], ...]:

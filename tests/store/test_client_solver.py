@@ -439,6 +439,26 @@ def test_what_a_repository_offers(source: PackageSource) -> None:
     assert source.offered("nowhere", "extra") is None
 
 
+@pytest.mark.parametrize(
+    ("specs", "builds"),
+    [
+        (["lib"], ["lib-3-1.x86_64"]), (["alone"], ["alone-3-1.noarch"]), (["lib-1*"], ["lib-1-1.x86_64"]),
+        (["lib.i686"], ["lib-1-1.i686"]), (["lib", "lib = 1"], ["lib-1-1.x86_64", "lib-3-1.x86_64"]),
+        (["alone < 3"], ["alone-2-1.x86_64"]), (["/usr/lib64/lib.so"], []), (["none", "lib", "nor"], []), ([], []),
+    ],
+)  # fmt: skip
+def test_packages_alone(source: PackageSource, specs: list[str], builds: list[str]) -> None:
+    """Whatever the base has; lib-2 is kept out by its repository."""
+    if not builds and specs:
+        with pytest.raises(SolveError) as caught:
+            source.alone(specs)
+        assert [spec for spec in specs if f"has {spec}" in "".join(caught.value.problems)] == [
+            spec for spec in specs if spec != "lib"
+        ]
+        return
+    assert [str(found.nevra) for found in source.alone(specs)] == builds
+
+
 def test_what_is_newer(source: PackageSource) -> None:
     present = [text(name) for name in ("lib-1-1.x86_64", "alone-3-1.noarch", "extra-1-1.noarch", "gone-1-1.noarch")]
     assert [(str(new), str(old)) for new, old in source.newer(present)] == [
