@@ -203,12 +203,16 @@ def made_at_boot(prefix: str, becomes: str) -> Callable[[Entries, Tree, Tree], N
     return apply
 
 
+#: nss-systemd makes these up and takes no record of them.
+_STAY = ("root:", "nobody:", "nogroup:")
+
+
 def _accounts(expected: Entries, composed: Tree, peer: Tree) -> None:
-    """Root's line in /etc, all others in /usr/lib, none changed."""
+    """Lines of root and of nobody in /etc, all others in /usr/lib, none changed."""
     for name in ("passwd", "group"):
         lines = peer.texts[f"/etc/{name}"].splitlines(keepends=True)
-        stay = "".join(line for line in lines if line.startswith("root:"))
-        move = "".join(line for line in lines if not line.startswith("root:"))
+        stay = "".join(line for line in lines if line.startswith(_STAY))
+        move = "".join(line for line in lines if not line.startswith(_STAY))
         expected[f"/usr/etc/{name}"] = text_file(stay)
         expected[f"/usr/lib/{name}"] = text_file(move)
 
@@ -219,7 +223,7 @@ def _userdb(expected: Entries, composed: Tree, peer: Tree) -> None:
     for name, suffix, key, number in (("passwd", "user", "userName", "uid"), ("group", "group", "groupName", "gid")):
         for line in peer.texts[f"/etc/{name}"].splitlines():
             fields = line.split(":")
-            if fields[0] == "root":
+            if line.startswith(_STAY):
                 continue
             path = f"/usr/lib/userdb/{fields[0]}.{suffix}"
             record = json.loads(composed.texts.get(path, "{}"))

@@ -48,8 +48,9 @@ def test_nothing_is_left_over(image: Image) -> None:
 def test_modes_of_accounts(image: Image) -> None:
     names = ("usr/etc/passwd", "usr/etc/group", "usr/lib/passwd", "usr/lib/group", "usr/etc/shadow", "usr/etc/gshadow")
     assert [mode(image, name) for name in names] == [0o644] * 4 + [0, 0]
-    assert [line.split(":")[0] for line in text(image, "usr/etc/passwd").splitlines()] == ["root"]
-    assert [line.split(":")[0] for line in text(image, "usr/etc/group").splitlines()] == ["root", "sudo"]
+    assert [line.split(":")[0] for line in text(image, "usr/etc/passwd").splitlines()] == ["root", "nobody"]
+    groups = {line.split(":")[0] for line in text(image, "usr/etc/group").splitlines()}
+    assert groups == {"root", "sudo", "nogroup"}
     assert "systemd-network:" in text(image, "usr/lib/passwd")
 
 
