@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from layering.decision import Context, Planned
 from layering.origin import format_origin
-from rpmtree.ostree.bases import regenerate_bases
+from layering.refspec import Branch
+from rpmtree.ostree.bases import base_of, regenerate_bases
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.finalization import staging
+from rpmtree.ostree.objects import PKGLIST
 from rpmtree.progress import step
 
 
@@ -52,3 +54,18 @@ def follow(context: Context, planned: Planned) -> None:
         return
     if sysroot.repository.resolve_branch(found.remote, found.branch) != bytes.fromhex(found.checksum):
         sysroot.remotes.set_branch(found.remote, found.branch, found.checksum)
+
+
+def follow_again(context: Context) -> None:
+    """Have the branch that is followed name what is deployed of it, where it names nothing. Raises StoreError.
+
+    Whoever was killed behind the deployment had not come to it.
+    """
+    sysroot, before = context.system.sysroot, context.before
+    base = before.require_origin().base
+    if not isinstance(base, Branch) or base.remote is None:
+        return
+    if sysroot.repository.resolve_branch(base.remote, base.branch) is None:
+        raw = bytes.fromhex(before.deployment.checksum)
+        found = base_of(raw, sysroot.repository.commit(raw, without=(PKGLIST,)))
+        sysroot.remotes.set_branch(base.remote, base.branch, found.hex())

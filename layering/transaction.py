@@ -48,6 +48,8 @@ def run(system: System, operation: Operation, wait: float | None, reporter: Repo
 
 
 def _run_alone(system: System, operation: Operation, earlier: Unfinished | None, reporter: Reporter) -> Outcome:
+    from layering.deploy import follow_again
+
     before = {found.checksum for found in system.sysroot.deployments()}
     with open_workspace(system) as workspace:
         context = Context(system, system.merge(), workspace, operation.options, reporter)
@@ -58,6 +60,7 @@ def _run_alone(system: System, operation: Operation, earlier: Unfinished | None,
                 raise
             # By a run of this very command, most likely, that was ended before it could say so.
             reporter.note(f"{error.message}: an interrupted command did that")
+            follow_again(context)
             outcome = as_it_is(context)
     after = {found.checksum for found in system.sysroot.deployments()}
     try:
