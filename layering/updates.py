@@ -13,11 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layering.commits import package_list
 from layering.origin import Origin
-from layering.outcome import Outcome
 from layering.packagelists import KINDS, SEVERITIES, Notice, notices
 from layering.refspec import Branch
 from layering.system import System, see
@@ -27,6 +26,9 @@ from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.packagediff import Change, Kind
+
+if TYPE_CHECKING:
+    from layering.outcome import Outcome
 
 #: Below /var; rpm-ostree has a file of its own form in /var/cache/rpm-ostree.
 FILE = "cache/strata/cached-update.json"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,9 @@ from layering.status import (
     to_json,
 )
 from layering.status_text import to_text
+from rpmtree import command
 from rpmtree.rpm.nevra import Nevra
+from tests.conftest import TOP
 from tests.support.schema import SCHEMA, faults
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -361,3 +364,10 @@ def test_the_schema_misses_what_is_required() -> None:
     document = to_json(SYSTEM)
     del document["deployments"][1]["id"]
     assert list(faults(document, SCHEMA)) == ["$.deployments[1]: no id"]
+
+
+def test_what_status_stands_on_loads_no_solver() -> None:
+    program = (
+        "import sys, layering.gather, layering.status_text; print(sorted({'hawkey', 'dnf', 'rpm'} & {*sys.modules}))"
+    )
+    assert command.run([sys.executable, "-c", program], cwd=TOP).stdout == b"[]\n"
