@@ -6,10 +6,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -439,46 +437,3 @@ def test_a_device_needs_the_option(repo: Path, device: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--erase-device" in done.stderr
-
-
-# -- ends -----------------------------------------------------------------------------------------------------------
-
-
-# SIGKILL: see tests/boot/test_disk_killed.py.
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_end_at_any_moment(repo: Path, tmp_path: Path, number: signal.Signals) -> None:
-    argv = [str(COMPOSE), "disk", f"--repo={repo}", f"--ref={REF}", f"--size={SIZE}", "-o", str(tmp_path / "disk.raw")]
-    started = time.monotonic()
-    subprocess.run(argv, check=True, capture_output=True)
-    whole = time.monotonic() - started
-    (tmp_path / "disk.raw").unlink()
-    moments = random.Random(number)
-    stopped = 0
-    for _ in range(8):
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(moments.uniform(0.1, 1) * whole)
-        process.send_signal(number)
-        process.communicate()
-        if process.returncode != 0:
-            stopped += 1
-            assert process.returncode in (128 + number, -number)  # the latter before Python was up
-            assert not (tmp_path / "disk.raw").exists()
-        else:
-            disks.check_file_systems(tmp_path / "disk.raw")
-            (tmp_path / "disk.raw").unlink()
-        _wait_for_no_loop_devices(tmp_path)
-        assert list(tmp_path.iterdir()) == []
-    assert stopped > 2
-    subprocess.run(argv, check=True, capture_output=True)  # takes over what was left
-    disks.check_file_systems(tmp_path / "disk.raw")
-    assert [path.name for path in tmp_path.iterdir()] == ["disk.raw"]
-    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
-
-
-def _wait_for_no_loop_devices(directory: Path) -> None:
-    """A killed process's children die of that a moment later."""
-    for _ in range(100):
-        if not disks.loop_devices(directory):
-            return
-        time.sleep(0.05)
-    raise AssertionError(disks.loop_devices(directory))
