@@ -62,7 +62,7 @@ def follow_policy(
     update: Mapping[str, Any] | None = None
     message, outcome, failed = None, None, None
     try:
-        refused = boot_memory.read(system.sysroot, system.osname).refused_identities
+        refused = boot_memory.read(system.var).refused_identities
         outcome = run(system, _automatic(operation, policy, refused), wait, reporter)
         if outcome.deployment is None:
             update = updates.describe(system, system.merge().deployment, outcome)

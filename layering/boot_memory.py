@@ -15,16 +15,16 @@ from typing import Any
 from layering.trial import Memory, Trial
 from rpmtree.errors import StoreError
 from rpmtree.files import write_atomically
-from rpmtree.ostree.sysroot import Sysroot
 
 log = logging.getLogger(__name__)
 
-_FILE = "lib/strata/boots.json"
+#: Below /var.
+FILE = "lib/strata/boots.json"
 
 
-def read(sysroot: Sysroot, osname: str) -> Memory:
-    """What is known; nothing where there is no file, one that is damaged, or one that we may not read."""
-    path = _path(sysroot, osname)
+def read(var: Path) -> Memory:
+    """The note in a stateroot's /var; nothing is known without one, or where it is damaged or not ours to read."""
+    path = var / FILE
     try:
         return parse(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -34,9 +34,9 @@ def read(sysroot: Sysroot, osname: str) -> Memory:
         return Memory()
 
 
-def write(sysroot: Sysroot, osname: str, memory: Memory) -> None:
+def write(var: Path, memory: Memory) -> None:
     """Keep what is known, durably. Raises StoreError."""
-    path = _path(sysroot, osname)
+    path = var / FILE
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_atomically(path, dump(memory))
@@ -64,9 +64,3 @@ def dump(memory: Memory) -> str:
 
 def _parse_trial(said: dict[str, Any]) -> Trial:
     return Trial(str(said["commit"]), str(said["identity"]), said["version"], int(said["failed"]), bool(said["armed"]))
-
-
-def _path(sysroot: Sysroot, osname: str) -> Path:
-    booted = any(found.booted and found.osname == osname for found in sysroot.deployments())
-    var = Path("/var") if booted else sysroot.path / "ostree" / "deploy" / osname / "var"
-    return var / _FILE

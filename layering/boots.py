@@ -36,12 +36,12 @@ def limit_of(system: System) -> int:
 
 def start(system: System, reporter: Reporter) -> None:
     """The system has started: count a try that failed. Raises BusyError, StoreError, ConfigError."""
-    before = read(system.sysroot, system.osname)
+    before = read(system.var)
     booted = _booted(system)
     after = trial.started(before, booted.commit, limit_of(system))
     if after != before:
         with system.locked("layer boot-trial start", _PATIENCE):
-            write(system.sysroot, system.osname, after)
+            write(system.var, after)
         reporter.warning(f"{_named(before.trial)} did not boot; this is the system that ran before")
 
 
@@ -52,20 +52,20 @@ def stop(system: System, reporter: Reporter) -> None:
     """
     limit = limit_of(system)
     with system.locked("layer boot-trial stop", _PATIENCE):
-        before = read(system.sysroot, system.osname)
+        before = read(system.var)
         after = trial.stopping(before, candidates(system.sysroot), boot_id(), limit)
         booted = _booted(system)
         found = after.trial
         if found is None or not found.armed or found.commit == booted.commit:
             if after != before:
-                write(system.sysroot, system.osname, after)
+                write(system.var, after)
             return
         deployments = system.sysroot.deployments()
         first = next(one for one in deployments if one.booted)
         tried = next(one for one in deployments if one.checksum == found.commit)
         rest = (one.index for one in deployments if one is not first and one is not tried)
         # A try is noted before it can happen: a loss of power after this costs one.
-        write(system.sysroot, system.osname, after)
+        write(system.var, after)
         ordered = system.sysroot.set_order([first.index, tried.index, *rest])
         bootmenu.arm(system.path, _ostree_of(next(one for one in ordered if one.checksum == found.commit)))
     reporter.note(f"the next boot tries {_named(found)}: {found.failed + 1} of {limit}")
@@ -74,7 +74,7 @@ def stop(system: System, reporter: Reporter) -> None:
 def well(system: System, reporter: Reporter) -> None:
     """The health check has passed: what runs is the default from now on. Raises as `stop`."""
     with system.locked("layer boot-trial check", None):
-        before = read(system.sysroot, system.osname)
+        before = read(system.var)
         booted = _booted(system)
         after = trial.passed(before, booted.commit, boot_id())
         tried = before.trial is not None and before.trial.commit == booted.commit
@@ -87,7 +87,7 @@ def well(system: System, reporter: Reporter) -> None:
                 system.sysroot.set_order([first.index, *rest])
             bootmenu.disarm(system.path)
         there = {one.checksum for one in system.sysroot.deployments()}
-        write(system.sysroot, system.osname, replace(after, proven=after.proven & there))
+        write(system.var, replace(after, proven=after.proven & there))
     if tried:
         reporter.note(f"{_named(before.trial)} is well, and the default from now on")
 
@@ -96,7 +96,7 @@ def unwell(system: System, reporter: Reporter) -> bool:
     """The health check has failed, or the boot took too long; gives whether to reboot. Raises as `stop`."""
     limit = limit_of(system)
     with system.locked("layer boot-trial check", _PATIENCE):
-        before = read(system.sysroot, system.osname)
+        before = read(system.var)
         verdict, after = trial.failed(before, candidates(system.sysroot), limit)
         if limit == 0 or verdict is Verdict.STAY:
             reporter.warning("this system is not well, and there is none to go back to")
@@ -105,7 +105,7 @@ def unwell(system: System, reporter: Reporter) -> bool:
             deployments = system.sysroot.deployments()
             back = next(one for one in deployments if one.checksum in before.proven and not one.booted)
             rest = (one.index for one in deployments if one is not back)
-            write(system.sysroot, system.osname, after)
+            write(system.var, after)
             system.sysroot.set_order([back.index, *rest])
     reporter.warning("this system is not well: back to the one that ran before")
     return True
@@ -113,17 +113,17 @@ def unwell(system: System, reporter: Reporter) -> bool:
 
 def overdue(system: System, reporter: Reporter) -> bool:
     """The time that a boot may take is over; gives whether to reboot. Raises as `stop`."""
-    if read(system.sysroot, system.osname).well == boot_id():
+    if read(system.var).well == boot_id():
         return False
     return unwell(system, reporter)
 
 
 def forgive(system: System, commit: str) -> None:
     """An admin has said that `commit` is to boot next. Called with the lock held. Raises StoreError."""
-    before = read(system.sysroot, system.osname)
+    before = read(system.var)
     after = trial.forgiven(before, commit)
     if after != before:
-        write(system.sysroot, system.osname, after)
+        write(system.var, after)
 
 
 def candidates(sysroot: Sysroot) -> tuple[Candidate, ...]:

@@ -180,7 +180,8 @@ class _Look:
         return describe(memory, found.checksum, tries)
 
     def _boots(self, osname: str) -> tuple[Memory, int]:
-        memory = boot_memory.read(self._sysroot, osname)
+        running = self._booted is not None and self._booted.osname == osname
+        memory = boot_memory.read(var_of(self._sysroot.path, osname, running=running))
         known = memory.trial is not None or memory.refused
         return memory, read_settings(Path("/") if self._booted else None).boot_tries if known else 0
 
