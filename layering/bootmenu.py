@@ -9,7 +9,6 @@ to be the default.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +54,12 @@ def arm(sysroot: Path, ostree: str) -> None:
         raise StoreError(f"{menu} has no entry of the deployment {ostree}")
     write_atomically(menu, with_trial(text, found))
     sync_filesystem(menu.parent)  # before it is named
-    _once(sysroot, LABEL)
+    _tell(sysroot, f"--once={LABEL}")
 
 
 def disarm(sysroot: Path) -> None:
     """Have nothing booted just once. Durable. Raises StoreError, CommandFailed."""
-    _once(sysroot, "")
+    _tell(sysroot, "--clear-once")
     menu = _menu(sysroot)
     text = _read(menu)
     if (left := without_trial(text)) != text:
@@ -117,8 +116,8 @@ def _read(menu: Path) -> str:
         raise StoreError(f"can't read {menu}: {error.strerror}") from error
 
 
-def _once(sysroot: Path, label: str) -> None:
+def _tell(sysroot: Path, option: str) -> None:
+    """Have extlinux write an option into its own sectors, durably."""
     directory = sysroot / _DIRECTORY
-    words: Sequence[str] = (f"--once={label}",) if label else ("--clear-once",)
-    command.run(["extlinux", *words, str(directory)])
+    command.run(["extlinux", option, str(directory)])
     sync_filesystem(directory)

@@ -37,8 +37,7 @@ def limit_of(system: System) -> int:
 def start(system: System, reporter: Reporter) -> None:
     """The system has started: count a try that failed. Raises BusyError, StoreError, ConfigError."""
     before = read(system.var)
-    booted = _booted(system)
-    after = trial.started(before, booted.commit, limit_of(system))
+    after = trial.started(before, _running(system).checksum, limit_of(system))
     if after != before:
         with system.locked("layer boot-trial start", _PATIENCE):
             write(system.var, after)
@@ -54,19 +53,16 @@ def stop(system: System, reporter: Reporter) -> None:
     with system.locked("layer boot-trial stop", _PATIENCE):
         before = read(system.var)
         after = trial.stopping(before, candidates(system.sysroot), boot_id(), limit)
-        booted = _booted(system)
+        first = _running(system)
         found = after.trial
-        if found is None or not found.armed or found.commit == booted.commit:
+        if found is None or not found.armed or found.commit == first.checksum:
             if after != before:
                 write(system.var, after)
             return
-        deployments = system.sysroot.deployments()
-        first = next(one for one in deployments if one.booted)
-        tried = next(one for one in deployments if one.checksum == found.commit)
-        rest = (one.index for one in deployments if one is not first and one is not tried)
+        tried = next(one for one in system.sysroot.deployments() if one.checksum == found.commit)
         # A try is noted before it can happen: a loss of power after this costs one.
         write(system.var, after)
-        ordered = system.sysroot.set_order([first.index, tried.index, *rest])
+        ordered = _put_first(system, first, tried)
         bootmenu.arm(system.path, _ostree_of(next(one for one in ordered if one.checksum == found.commit)))
     reporter.note(f"the next boot tries {_named(found)}: {found.failed + 1} of {limit}")
 
@@ -75,16 +71,13 @@ def well(system: System, reporter: Reporter) -> None:
     """The health check has passed: what runs is the default from now on. Raises as `stop`."""
     with system.locked("layer boot-trial check", None):
         before = read(system.var)
-        booted = _booted(system)
-        after = trial.passed(before, booted.commit, boot_id())
-        tried = before.trial is not None and before.trial.commit == booted.commit
+        first = _running(system)
+        after = trial.passed(before, first.checksum, boot_id())
+        tried = before.trial is not None and before.trial.commit == first.checksum
         if tried and before.trial is not None and before.trial.armed:
-            deployments = system.sysroot.deployments()
-            first = next(one for one in deployments if one.booted)
-            # What waits in front of what runs is newer than both.
-            rest = [one.index for one in deployments if one is not first]
-            if not deployments[0].staged:
-                system.sysroot.set_order([first.index, *rest])
+            # What is staged is newer, and stays in front of what runs.
+            if not system.sysroot.deployments()[0].staged:
+                _put_first(system, first)
             bootmenu.disarm(system.path)
         there = {one.checksum for one in system.sysroot.deployments()}
         write(system.var, replace(after, proven=after.proven & there))
@@ -102,11 +95,10 @@ def unwell(system: System, reporter: Reporter) -> bool:
             reporter.warning("this system is not well, and there is none to go back to")
             return False
         if verdict is Verdict.RETREAT:
-            deployments = system.sysroot.deployments()
-            back = next(one for one in deployments if one.checksum in before.proven and not one.booted)
-            rest = (one.index for one in deployments if one is not back)
+            found = system.sysroot.deployments()
+            back = next(one for one in found if one.checksum in before.proven and not one.booted)
             write(system.var, after)
-            system.sysroot.set_order([back.index, *rest])
+            _put_first(system, back)
     reporter.warning("this system is not well: back to the one that ran before")
     return True
 
@@ -136,11 +128,18 @@ def boot_id() -> str:
     return _BOOT_ID.read_text().strip()
 
 
-def _booted(system: System) -> Candidate:
-    found = next((one for one in candidates(system.sysroot) if one.booted), None)
+def _running(system: System) -> Deployment:
+    found = system.sysroot.booted()
     if found is None:
         raise StoreError(f"{system.path} does not run", hint="units of the system itself call this")
     return found
+
+
+def _put_first(system: System, *chosen: Deployment) -> tuple[Deployment, ...]:
+    """Have these deployments boot before all others, in this order; gives all of them."""
+    first = [one.index for one in chosen]
+    rest = (one.index for one in system.sysroot.deployments() if one.index not in first)
+    return system.sysroot.set_order([*first, *rest])
 
 
 def _candidate(sysroot: Sysroot, found: Deployment) -> Candidate:
