@@ -19,6 +19,7 @@ from typing import Any
 from rpmtree import command
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.files import write_atomically
+from rpmtree.progress import Reporter
 
 #: Below /var; rpm-ostree has files of its own form in /var/lib/rpm-ostree/history.
 DIRECTORY = "lib/strata/history"
@@ -60,6 +61,14 @@ def record(var: Path, event: Event) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{directory}: {error.strerror}") from error
+
+
+def note(var: Path, event: Event, reporter: Reporter) -> None:
+    """As `record`, with a warning where it fails: what was asked for is done by then."""
+    try:
+        record(var, event)
+    except StoreError as error:
+        reporter.warning(f"it is not in the history: {error.message}")
 
 
 def events(var: Path) -> tuple[Event, ...]:

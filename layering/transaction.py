@@ -68,10 +68,7 @@ def _run_alone(system: System, operation: Operation, earlier: Unfinished | None,
     except StoreError as error:  # what was asked for is done; this is done by the next transaction
         reporter.warning(f"what is not needed any more could not be removed: {error.message}")
     if outcome.deployment is not None:
-        try:
-            history.record(system.var, _event(operation, outcome, outcome.deployment))
-        except StoreError as error:  # likewise, what was asked for is done
-            reporter.warning(f"it is not in the history: {error.message}")
+        history.note(system.var, _event(operation, outcome, outcome.deployment), reporter)
     return outcome
 
 

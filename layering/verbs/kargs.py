@@ -123,6 +123,7 @@ def _deploy(
     system: System, seen: Seen, wanted: tuple[str, ...], args: argparse.Namespace, app: App
 ) -> Deployment | None:
     """A deployment of the same commit and origin with other arguments; None where they are these already."""
+    from layering import history
     from layering.tidy import tidy
     from rpmtree.ostree import finalization
 
@@ -137,22 +138,11 @@ def _deploy(
             kargs=wanted,
             stage=system.running,
         )
-    _note(system, seen, new, args, app)
+    origin = None if seen.origin is None else str(seen.origin.base)
+    history.note(system.var, history.Event(history.now(), args.title, new.id, origin, new.version), app.reporter)
     if before - {other.id for other in system.sysroot.deployments()}:
         tidy(system.sysroot, app.reporter)
     return new
-
-
-def _note(system: System, seen: Seen, new: Deployment, args: argparse.Namespace, app: App) -> None:
-    from layering import history
-    from rpmtree.errors import StoreError
-
-    origin = None if seen.origin is None else str(seen.origin.base)
-    event = history.Event(history.now(), args.title, new.id, origin, new.version)
-    try:
-        history.record(system.var, event)
-    except StoreError as error:
-        app.reporter.warning(f"it is not in the history: {error.message}")
 
 
 def _edit(present: tuple[str, ...], app: App) -> tuple[str, ...]:
