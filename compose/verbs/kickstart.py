@@ -56,24 +56,22 @@ def _add_system(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--keyboard", metavar="LAYOUT", help="keyboard layout; else us")
     group.add_argument("--timezone", metavar="ZONE", help="time zone; else Etc/UTC")
     group.add_argument("--hostname", metavar="NAME", help="name of the machine")
-    for option, dest, metavar, text in (
-        ("--karg", "kernel_arguments", "ARG", "kernel argument"),
-        ("--enable", "enabled", "UNIT", "unit to enable"),
-        ("--disable", "disabled", "UNIT", "unit to disable"),
-    ):
-        group.add_argument(option, dest=dest, action="append", default=[], metavar=metavar, help=text)
+    _add_list(group, "--karg", "kernel_arguments", "ARG", "kernel argument")
+    _add_list(group, "--enable", "enabled", "UNIT", "unit to enable")
+    _add_list(group, "--disable", "disabled", "UNIT", "unit to disable")
 
 
 def _add_accounts(group: argparse._ArgumentGroup) -> None:
     root = group.add_mutually_exclusive_group()
     root.add_argument("--rootpw-hash", metavar="HASH", help="root's password, as in /etc/shadow")
     root.add_argument("--lock-root", action="store_true", help="root has no password (by default)")
-    for option, dest, metavar, text in (
-        ("--user", "users", "NAME[:GROUP,…]", "user to make"),
-        ("--user-hash", "user_hashes", "NAME=HASH", "a user's password, as in /etc/shadow"),
-        ("--ssh-key", "ssh_keys", "NAME=FILE", "public keys that let in NAME, who may be root"),
-    ):
-        group.add_argument(option, dest=dest, action="append", default=[], metavar=metavar, help=text)
+    _add_list(group, "--user", "users", "NAME[:GROUP,…]", "user to make")
+    _add_list(group, "--user-hash", "user_hashes", "NAME=HASH", "a user's password, as in /etc/shadow")
+    _add_list(group, "--ssh-key", "ssh_keys", "NAME=FILE", "public keys that let in NAME, who may be root")
+
+
+def _add_list(group: argparse._ArgumentGroup, option: str, dest: str, metavar: str, text: str) -> None:
+    group.add_argument(option, dest=dest, action="append", default=[], metavar=metavar, help=text)
 
 
 def _kickstart(args: argparse.Namespace, app: App) -> None:
