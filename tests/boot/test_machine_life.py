@@ -5,12 +5,11 @@ admin's own stays.
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Any
 
 from tests.boot.conftest import report
 from tests.boot.machine import Machine
+from tests.boot.status import booted, deployments
 from tests.boot.world import REMOTE, World, branch
 
 #: Seconds that an emulated machine may solve, fetch and deploy for.
@@ -29,16 +28,6 @@ def _reboot(guest: Machine, what: str) -> None:
     assert guest.check("systemctl list-units --failed --plain --no-legend") == ""
 
 
-def _deployments(guest: Machine) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(guest.check("layer status --json"))["deployments"]
-    return found
-
-
-def _booted(guest: Machine) -> dict[str, Any]:
-    (found,) = [one for one in _deployments(guest) if one["booted"]]
-    return found
-
-
 def _check_own(guest: Machine) -> None:
     """What the admin has made is there."""
     assert guest.check("cat /etc/motd") == "mine"
@@ -55,14 +44,14 @@ def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
     _layer(guest, "install powerline")
     _reboot(guest, "Granite 12.0 and powerline")
     assert "usage: powerline" in guest.check("powerline --help")
-    assert _booted(guest)["packages"] == ["powerline"]
+    assert booted(guest)["packages"] == ["powerline"]
     _check_own(guest)
 
     world.compose("12.1")
     world.publish("12.1")
     _layer(guest, "upgrade")
     _reboot(guest, "Granite 12.1")
-    assert _booted(guest)["version"] == "12.1"
+    assert booted(guest)["version"] == "12.1"
     assert "12.1" in guest.check("cat /etc/granite-release")
     granite_kernel = guest.check("uname -r")
     assert "usage: powerline" in guest.check("powerline --help")
@@ -72,11 +61,11 @@ def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
     world.publish("13.0")
     _layer(guest, f"rebase {REMOTE}:{branch('basalt')}")
     _reboot(guest, "Basalt 13.0")
-    assert _booted(guest)["version"] == "13.0"
+    assert booted(guest)["version"] == "13.0"
     assert "ID=basalt" in guest.check("cat /etc/os-release")
     assert guest.check("uname -r") != granite_kernel
     assert "usage: powerline" in guest.check("powerline --help")
-    assert _booted(guest)["packages"] == ["powerline"]
+    assert booted(guest)["packages"] == ["powerline"]
     _check_own(guest)
 
     _layer(guest, "rollback")
@@ -89,21 +78,21 @@ def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
 
 def test_what_is_staged(world: World, guest: Machine) -> None:
     """Shutdown finishes it, unless it was dropped before."""
-    before = _booted(guest)["checksum"]
+    before = booted(guest)["checksum"]
     _layer(guest, "install tree")
-    staged, running = _deployments(guest)
+    staged, running = deployments(guest)
     assert (staged["staged"], running["booted"]) == (True, True)
     _layer(guest, "cleanup -p")
-    assert [one["checksum"] for one in _deployments(guest)] == [before]
+    assert [one["checksum"] for one in deployments(guest)] == [before]
     _layer(guest, "install tree")
     _reboot(guest, "Granite 12.0 and tree")
-    booted = _booted(guest)
-    assert (booted["staged"], booted["packages"]) == (False, ["tree"])
+    there = booted(guest)
+    assert (there["staged"], there["packages"]) == (False, ["tree"])
     assert guest.check("tree --version").startswith("tree ")
 
     _layer(guest, "install htop")
-    assert _deployments(guest)[0]["staged"] is True
+    assert deployments(guest)[0]["staged"] is True
     _layer(guest, "cleanup -p")
     _reboot(guest, "what ran before")
-    assert _booted(guest)["checksum"] == booted["checksum"]
+    assert booted(guest)["checksum"] == there["checksum"]
     assert guest.run("htop --version").status == 127

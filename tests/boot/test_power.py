@@ -8,7 +8,6 @@ of them are booted; of all of them the file system is checked, and all that a bo
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -22,7 +21,8 @@ from layering import bootmenu
 from rpmtree import command, mounts
 from tests.boot import machine, writelog
 from tests.boot.conftest import report
-from tests.boot.machine import BOOT, Machine
+from tests.boot.machine import BOOT
+from tests.boot.status import booted
 from tests.boot.world import REMOTE, World, branch
 from tests.support.disks import partitions
 from tests.support.oracle import check_bootable, entries
@@ -65,11 +65,11 @@ def life(world: World, kept: Path, accelerator: str) -> Life:
         ):
             _release(world, name)
             guest.run("systemctl is-system-running --wait", BOOT)
-            begin, before = writelog.count(log), _booted(guest)
+            begin, before = writelog.count(log), booted(guest)["checksum"]
             guest.check(f"layer {words}", _LONG)
             report(f"reboot after {name}, recorded", guest.reboot(_LONG))
             guest.run("systemctl is-system-running --wait", BOOT)
-            after = _booted(guest)
+            after = booted(guest)["checksum"]
             assert after != before
             chapters.append(Chapter(name, begin, writelog.count(log), frozenset({before, after})))
     return Life(base, log, tuple(chapters))
@@ -80,11 +80,6 @@ def _release(world: World, name: str) -> None:
         if state not in world.commits:
             world.compose(state)
         world.publish(state)
-
-
-def _booted(guest: Machine) -> str:
-    found = json.loads(guest.check("layer status --json"))["deployments"]
-    return next(str(one["checksum"]) for one in found if one["booted"])
 
 
 def test_any_loss_of_power_leaves_a_system_that_boots(world: World, life: Life, accelerator: str) -> None:
@@ -102,7 +97,7 @@ def test_any_loss_of_power_leaves_a_system_that_boots(world: World, life: Life, 
             if number * len(life.chapters) < BOOTS:
                 with machine.boot(cut, accelerator=accelerator) as guest:
                     report(f"boot after a loss of power in {chapter.name}", guest.boots[-1])
-                    assert _booted(guest) in chapter.commits, place
+                    assert booted(guest)["checksum"] in chapter.commits, place
                     assert guest.run("rpm -qa").status == 0, place
                 tried += 1
     assert tried >= min(BOOTS, CUTS)

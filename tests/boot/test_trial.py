@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
 from tests.boot.conftest import report
 from tests.boot.machine import BOOT, GuestError, Machine
+from tests.boot.status import booted, deployments
 from tests.boot.world import World
 from tests.support.rpms import file, make_repo, rpm, symlink
 from tests.support.rpmvalues import Package
@@ -68,18 +68,8 @@ def bad(world: World) -> str:
 def tried(guest: Machine, bad: str) -> Machine:
     """A machine that is proven, and knows the repository."""
     guest.check(f"printf '[bad]\\nname=bad\\nbaseurl={bad}\\ngpgcheck=0\\n' >/etc/yum.repos.d/bad.repo")
-    assert json.loads(guest.check("cat /var/lib/strata/boots.json"))["proven"] == [_booted(guest)["checksum"]]
+    assert json.loads(guest.check("cat /var/lib/strata/boots.json"))["proven"] == [booted(guest)["checksum"]]
     return guest
-
-
-def _deployments(guest: Machine) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(guest.check("layer status --json"))["deployments"]
-    return found
-
-
-def _booted(guest: Machine) -> dict[str, Any]:
-    (found,) = [one for one in _deployments(guest) if one["booted"]]
-    return found
 
 
 def _settle(guest: Machine) -> None:
@@ -94,21 +84,21 @@ def _try(guest: Machine, what: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_system_that_does_not_boot_gives_way(kind: str, tried: Machine) -> None:
-    before = _booted(tried)["checksum"]
+    before = booted(tried)["checksum"]
     tried.check(f"layer install {kind}", _LONG)
     for count in (1, 2, 3):
         if kind == "unwell":
             _try_unwell(tried, kind)
         else:
             _try(tried, kind)
-        first, second = _deployments(tried)
+        first, second = deployments(tried)
         assert (first["booted"], first["checksum"], second["packages"]) == (True, before, [kind])
         expected = f"failed {count} of 3" if count < 3 else "refused: did not boot in 3 tries"
         assert second["strata"]["boot-trial"] == expected
         assert expected in tried.check("layer status")
     said = len(tried.said)
     report("reboot after all tries", tried.reboot())
-    assert _booted(tried)["checksum"] == before
+    assert booted(tried)["checksum"] == before
     assert tried.said.count("login: ", said) <= 2
 
 
@@ -127,37 +117,37 @@ def test_a_system_that_boots_becomes_the_default(tried: Machine) -> None:
     report("reboot into what is fine", tried.reboot())
     assert "strata.trial=1" in tried.check("cat /proc/cmdline")
     _settle(tried)
-    first, second = _deployments(tried)
+    first, second = deployments(tried)
     assert (first["booted"], first["packages"]) == (True, ["fine"])
     assert "boot-trial" not in first["strata"]
     known = json.loads(tried.check("cat /var/lib/strata/boots.json"))
     assert sorted(known["proven"]) == sorted([first["checksum"], second["checksum"]])
     report("reboot, no try any more", tried.reboot())
     assert "strata.trial" not in tried.check("cat /proc/cmdline")
-    assert _booted(tried)["packages"] == ["fine"]
+    assert booted(tried)["packages"] == ["fine"]
     assert tried.run("grep strata-trial /boot/loader/syslinux.cfg").status == 1
 
 
 def test_where_both_are_bad_it_stays_up(tried: Machine) -> None:
     tried.check("mkdir -p /etc/strata/health.d; printf '#!/bin/sh\\nexit 1\\n' >/etc/strata/health.d/no")
     tried.check("chmod 755 /etc/strata/health.d/no; layer install panic", _LONG)
-    before = _booted(tried)["checksum"]
+    before = booted(tried)["checksum"]
     _try(tried, "panic, from a system that is not well")
-    assert _booted(tried)["checksum"] == before
+    assert booted(tried)["checksum"] == before
     said = len(tried.said)
     report("reboot of a system that is not well", tried.reboot())
     assert "Kernel panic" not in tried.said[said:]
-    assert _booted(tried)["checksum"] == before
-    assert _deployments(tried)[1]["strata"]["boot-trial"] == "failed 1 of 3"
+    assert booted(tried)["checksum"] == before
+    assert deployments(tried)[1]["strata"]["boot-trial"] == "failed 1 of 3"
 
 
 def test_an_admin_gives_it_new_tries(tried: Machine) -> None:
     tried.check("printf '[Strata]\\nBootTries=1\\n' >/etc/rpm-ostreed.conf; layer install panic", _LONG)
     _try(tried, "panic")
-    assert _deployments(tried)[1]["strata"]["boot-trial"] == "refused: did not boot"
+    assert deployments(tried)[1]["strata"]["boot-trial"] == "refused: did not boot"
     tried.check("layer rollback")
-    assert "boot-trial" not in _deployments(tried)[0]["strata"]
+    assert "boot-trial" not in deployments(tried)[0]["strata"]
     _try(tried, "panic, asked for")
-    assert _deployments(tried)[1]["strata"]["boot-trial"] == "refused: did not boot"
+    assert deployments(tried)[1]["strata"]["boot-trial"] == "refused: did not boot"
     with suppress(GuestError):
         tried.power_off()
