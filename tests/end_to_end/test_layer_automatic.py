@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.running import Machine
 from tests.end_to_end.shale import REF
-from tests.end_to_end.test_layer_running import Machine
-from tests.faults.machine import Site, copy_disk, mounted, scratch, tools
+from tests.faults.machine import Site, tools
 from tests.support.layer import layer
 from tests.support.oracle import check_left_nothing
 from tests.support.rpms import Advisory, rpm
@@ -46,12 +45,6 @@ _REBOOT = ["reboot", "--check-inhibitors=yes"]
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with scratch(tmp_path_factory.mktemp("images"), room=1 << 30) as place:
-        yield place
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A branch whose newest commit has a security advisory."""
     top = tmp_path_factory.mktemp("site")
@@ -65,20 +58,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.bench.treefile |= {"ref": REF, "packages": ["greeter", "kernel", "shale-repos"]}
         made.bench.compose("--add-metadata-string=version=3.3")
         yield made
-
-
-@pytest.fixture(scope="module")
-def fresh(site: Site, images: Path) -> Path:
-    site.machine(images / "fresh")
-    return images / "fresh"
-
-
-@pytest.fixture
-def machine(site: Site, fresh: Path, images: Path) -> Iterator[Machine]:
-    image = copy_disk(fresh, images / "machine")
-    with mounted(image) as sysroot:
-        yield Machine(sysroot, site)
-    image.unlink()
 
 
 def test_none(machine: Machine) -> None:

@@ -9,81 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.faults.machine import Site, copy_disk, mounted, scratch, tools
-from tests.support.booted import run_verbs
-from tests.support.oracle import State, check_bootable, check_left_nothing, entries, state_of
+from tests.end_to_end.running import Machine
+from tests.faults.machine import Site, tools
+from tests.support.oracle import check_bootable, check_left_nothing
 from tests.support.rpms import rpm
 from tests.support.webserver import serve
 
 pytestmark = pytest.mark.needs("mkfs.ext4", "seccomp:", "unshare", "pivot_root")
-
-_PROGRAM = """
-import hashlib, signal, time
-
-def digest(where):
-    found = hashlib.sha256()
-    for path in sorted(Path(where).rglob("*")):
-        what = path.lstat()
-        held = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else ""
-        found.update(repr((path, what.st_mode, what.st_uid, what.st_gid, what.st_mtime_ns, held)).encode())
-    return found.hexdigest()
-
-def tree():
-    running = next(found for found in status() if found["booted"])
-    return digest("/sysroot/ostree/deploy/shale/deploy/" + running["id"].partition("-")[2])
-
-def flags():
-    return [[name for name in ("staged", "booted", "finalization-locked") if found[name]] for found in status()]
-
-def requested():
-    return [found["requested-packages"] for found in status()]
-
-def packages_kept():
-    return sorted(path.name for path in Path("/ostree/repo/refs/heads/rpmostree/pkg").glob("*"))
-
-def wait_for(there):
-    for _ in range(400):
-        if there():
-            return
-        time.sleep(0.05)
-    raise SystemExit("it did not come")
-
-def in_script():
-    return any(b"sleep\\x0060.5" in path.read_bytes() for path in Path("/proc").glob("[1-9]*/cmdline"))
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """A sysroot, and which commits there are for it."""
-
-    sysroot: Path
-    site: Site
-
-    def run(self, program: str) -> dict[str, Any]:
-        """Boot what boots next, and run a program."""
-        return run_verbs(self.sysroot, self.deployed, f"{_PROGRAM}{program}")
-
-    @property
-    def deployed(self) -> Path:
-        """What boots next."""
-        return entries(self.sysroot)[0][1]
-
-    @property
-    def state(self) -> State:
-        return state_of(self.sysroot)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with scratch(tmp_path_factory.mktemp("images"), room=1 << 30) as place:
-        yield place
 
 
 @pytest.fixture(scope="module")
@@ -92,20 +27,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     sleeper = rpm("sleeper", version="1", requires=["shell"], post="sleep 60.5", files={"/usr/share/sleeper": "z"})
     with serve(top) as served:
         yield Site.make(top, [*tools(3), sleeper], served.url)
-
-
-@pytest.fixture(scope="module")
-def fresh(site: Site, images: Path) -> Path:
-    site.machine(images / "fresh")
-    return images / "fresh"
-
-
-@pytest.fixture
-def machine(site: Site, fresh: Path, images: Path) -> Iterator[Machine]:
-    image = copy_disk(fresh, images / "machine")
-    with mounted(image) as sysroot:
-        yield Machine(sysroot, site)
-    image.unlink()
 
 
 def test_what_is_installed_waits_for_the_next_boot(machine: Machine) -> None:
