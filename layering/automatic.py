@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from layering import boot_memory, updates, windows
+from layering import boot_memory, last_look, updates, windows
 from layering.bases import BaseCommit
 from layering.decision import Context, Operation
+from layering.last_look import LastLook
 from layering.origin import Origin
 from layering.outcome import Outcome
 from layering.settings import Policy
 from layering.system import System
 from layering.transaction import run
-from layering.updates import LastLook
 from layering.windows import Window
 from rpmtree import command
 from rpmtree.errors import BusyError, NothingToDo, ToolError
@@ -57,7 +57,7 @@ def follow_policy(
 
     What was found, or why it failed, is noted durably. Raises BusyError, and StoreError where it can't be noted.
     """
-    last = updates.read(system.var)
+    last = last_look.read(system.var)
     staged = last.staged if last else None
     update: Mapping[str, Any] | None = None
     message, outcome, failed = None, None, None
@@ -74,7 +74,7 @@ def follow_policy(
         message = error.message
     except ToolError as error:
         failed, message, update = error, f"failed: {error.message}", last.update if last else None
-    updates.write(system.var, LastLook(when, update, policy.value, message, staged))
+    last_look.write(system.var, LastLook(when, update, policy.value, message, staged))
     first = system.merge().deployment
     return Result(outcome, message, failed, waits=first.staged and first.checksum == staged)
 

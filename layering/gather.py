@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from layering import boot_memory, commits, updates
+from layering import boot_memory, commits, last_look
 from layering.origin import Origin
 from layering.packagediff import summary
 from layering.refspec import Branch
@@ -57,7 +57,7 @@ def _updates(sysroot: Sysroot, shown: Sequence[Deployment]) -> tuple[AutomaticUp
     first = next((found for found in shown if booted is None or found.osname == booted.osname), None)
     if first is None:
         return AutomaticUpdates("none"), None
-    last = updates.read(var_of(sysroot.path, first.osname, running=booted is not None))
+    last = last_look.read(var_of(sysroot.path, first.osname, running=booted is not None))
     try:
         policy = read_settings((booted or first).path).policy.value
     except ConfigError as error:

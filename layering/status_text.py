@@ -9,7 +9,6 @@ from typing import Any
 
 from layering.refspec import Branch
 from layering.status import AutomaticUpdates, DeploymentStatus, SystemStatus
-from layering.updates import diff_summary, notice_lines, security_summary
 from rpmtree.console import printable
 from rpmtree.rpm.nevra import Pair
 
@@ -65,6 +64,8 @@ def _automatic(automatic: AutomaticUpdates) -> Iterator[str]:
 
 
 def _update(update: Mapping[str, Any], advisories: bool) -> Iterator[Field]:
+    from layering.updates import diff_summary, notice_lines, security_summary
+
     version, when = update.get("version"), iso(update.get("timestamp", 0))
     if update.get("ref-has-new-commit"):
         yield ("Version", f"{version} ({when})") if version else ("Timestamp", when)

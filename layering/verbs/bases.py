@@ -124,11 +124,11 @@ def _note(system: System, outcome: Outcome) -> None:
     """Leave what was found where `status` looks for it, if that is ours to do."""
     from time import time
 
-    from layering import updates
+    from layering import last_look, updates
 
     if system.writable:
         found = updates.describe(system, system.merge().deployment, outcome)
-        updates.write(system.var, updates.looked(updates.read(system.var), int(time()), found))
+        last_look.write(system.var, last_look.looked(last_look.read(system.var), int(time()), found))
 
 
 def _rebase(args: argparse.Namespace, app: App) -> None:

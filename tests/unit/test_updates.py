@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from layering import updates
+from layering import last_look, updates
 from layering.automatic import reboot_time
+from layering.last_look import LastLook
 from layering.packagelists import Notice
 from layering.settings import FILE, Policy, Settings, read_settings
 from layering.state import STATE, identity
-from layering.updates import LastLook
 from layering.windows import parse
 from rpmtree.errors import ConfigError
 from rpmtree.ostree.objects import Commit
@@ -85,24 +85,24 @@ def test_what_a_commit_is_known_by() -> None:
 
 
 def test_the_note_comes_back(tmp_path: Path) -> None:
-    assert updates.read(tmp_path) is None
+    assert last_look.read(tmp_path) is None
     look = LastLook(1_700_000_000, {"strata": {"from-checksum": ONE}}, "check", "failed: …", TWO)
-    updates.write(tmp_path, look)
-    assert updates.read(tmp_path) == look
+    last_look.write(tmp_path, look)
+    assert last_look.read(tmp_path) == look
     assert look.update_of(ONE) == look.update
     assert look.update_of(TWO) is None
     assert LastLook(1).update_of(ONE) is None
-    assert updates.looked(look, 1_700_000_001, None) == LastLook(1_700_000_001, None, None, None, TWO)
-    assert updates.looked(None, 5, None) == LastLook(5)
+    assert last_look.looked(look, 1_700_000_001, None) == LastLook(1_700_000_001, None, None, None, TWO)
+    assert last_look.looked(None, 5, None) == LastLook(5)
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"when": 1, "update": [], "policy": 1, "message": 1, "staged": 1}']
 )
 def test_a_note_that_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / updates.FILE).parent.mkdir(parents=True)
-    (tmp_path / updates.FILE).write_text(text)
-    assert updates.read(tmp_path) is None
+    (tmp_path / last_look.FILE).parent.mkdir(parents=True)
+    (tmp_path / last_look.FILE).write_text(text)
+    assert last_look.read(tmp_path) is None
 
 
 def test_what_an_update_brings() -> None:
