@@ -137,9 +137,11 @@ class Machine:
         mark = f"{self._commands}-{os.getpid()}"
         self.text = ""
         self.send(f"{{ {command}\n}} 2>&1 </dev/null; printf '\\n%s%s %d\\n' end-of- {mark} $?\n")
-        end = self.expect(rf"(?s)(.*?)\n?end-of-{mark} (\d+)\n", timeout=timeout)
+        # Begins with what is seldom: all that has come is searched again with each line that comes.
+        end = self.expect(rf"end-of-{mark} (\d+)\n", timeout=timeout)
+        output = end.string[: end.start()]
         self.expect(re.escape(_PROMPT))
-        return Done(int(end[2]), end[1].removeprefix(_PROMPT).strip("\n"))
+        return Done(int(end[1]), output.removeprefix(_PROMPT).strip("\n"))
 
     def check(self, command: str, timeout: float = COMMAND) -> str:
         """The output of a command that must succeed. Raises GuestError."""
