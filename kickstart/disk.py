@@ -244,6 +244,8 @@ def _fill(plan: _Plan, layout: Layout, devices: Mapping[int, Path], top: Path, r
     with step(reporter, "Deploying"), sysroot.lock("compose disk"):
         _prepare_boot(path / "boot", plan.installation.boot_timeout)
         deployment = sysroot.deploy(plan.osname, plan.commit.hex(), origin, kargs=kargs)
+    with step(reporter, "Installing the boot loader"):
+        command.run(["extlinux", "--install", str(path / "boot" / "syslinux")])
     var = path / "ostree" / "deploy" / plan.osname / "var"
     with (
         step(reporter, "Setting it up"),
@@ -255,9 +257,7 @@ def _fill(plan: _Plan, layout: Layout, devices: Mapping[int, Path], top: Path, r
         scratch = top / "scripts"
         scratch.mkdir()
         scripts.run_all(it, plan.installation, scratch, plan.epoch, reporter)
-        labels.apply(it)
-    with step(reporter, "Installing the boot loader"):
-        command.run(["extlinux", "--install", str(path / "boot" / "syslinux")])
+        labels.apply(it, path)
     return Outcome(plan.options.target, plan.commit.hex(), plan.osname, _root_uuid(plan, layout), deployment.kargs)
 
 

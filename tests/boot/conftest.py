@@ -12,7 +12,7 @@ import pytest
 
 from tests.boot import machine
 from tests.boot.machine import Machine
-from tests.boot.world import COMPOSE, REMOTE, World, branch, open_world, run
+from tests.boot.world import World, branch, open_world
 
 Boot = Callable[[Path], AbstractContextManager[Machine]]
 
@@ -37,18 +37,8 @@ def world(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 
 @pytest.fixture(scope="session")
 def image(world: World) -> Path:
-    """Granite 12.0 on a disk, as docs/install.md has it."""
-    made = world.top / "granite.qcow2"
-    argv: list[str | Path] = [
-        COMPOSE,
-        "disk",
-        f"--repo={world.repo}",
-        f"--ref={branch('granite')}",
-        f"--remote={REMOTE}",
-    ]
-    argv += [f"--url={world.remote}", "--no-gpg-verify", "--size=8G", "--format=qcow2", "-o", made]
-    run([*argv, *(f"--karg={karg}" for karg in machine.KARGS)])
-    return made
+    """Granite 12.0 on a disk."""
+    return world.disk("granite", branch("granite"))
 
 
 @pytest.fixture(scope="session")

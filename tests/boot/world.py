@@ -53,13 +53,19 @@ class World:
         """The repository that is served."""
         return self.top / "www" / "repo"
 
-    def compose(self, state: str) -> str:
-        """Compose a release state onto its distribution's branch; gives the commit."""
-        name, where = STATES[state], self.top / f"treefile-{state}"
+    def compose(self, state: str, variant: str = "", **keys: object) -> str:
+        """Compose a release state onto its distribution's branch; gives the commit.
+
+        A variant has more `keys` in its treefile, `ref` among them, and is `state`-`variant` in `commits`.
+        """
+        name, title = STATES[state], f"{state}-{variant}".rstrip("-")
+        where = self.top / f"treefile-{title}"
         where.mkdir()
         major = state.partition(".")[0]
         home = self.distro / f"{name}-{major}"
-        shutil.copytree(home / state, self.top / "www" / "rpms" / f"{name}-{state}", copy_function=os.link)
+        packages = self.top / "www" / "rpms" / f"{name}-{state}"
+        if not packages.exists():
+            shutil.copytree(home / state, packages, copy_function=os.link)
         key = home / f"RPM-GPG-KEY-{name}"
         shutil.copy(key, where / "key")
         (where / "compose.repo").write_text(
@@ -68,6 +74,7 @@ class World:
         (where / "image").write_text(_REPO.format(name=name, url=self.url, state=state))
         document = {
             "include": str(TOP / f"treefiles/{name}-{major}.yaml"),
+            "ref": branch(name),
             # Every file is a request of an emulated machine: without these it is two thirds of them.
             "documentation": False,
             "install-langs": ["en"],
@@ -76,19 +83,28 @@ class World:
                 ["image", f"/usr/etc/yum.repos.d/{name}.repo"],
                 ["key", f"/usr/etc/pki/rpm-gpg/RPM-GPG-KEY-{name}"],
             ],
+            **keys,
         }
         (where / "tree.json").write_text(json.dumps(document))
         options = [f"--cachedir={self.top / 'cache'}", f"--allow-outside={TOP}"]
         options.append(f"--add-metadata-string=version={state}")
         epoch = _EPOCH + len(self.commits) * _DAY
         run([COMPOSE, "tree", f"--repo={self.repo}", *options, str(where / "tree.json")], SOURCE_DATE_EPOCH=str(epoch))
-        self.commits[state] = ostree(self.repo, "rev-parse", branch(name))
-        return self.commits[state]
+        self.commits[title] = ostree(self.repo, "rev-parse", str(document["ref"]))
+        return self.commits[title]
 
     def publish(self, state: str) -> None:
         """Put a distribution's branch at a release state."""
         ostree(self.repo, "refs", "--force", f"--create={branch(STATES[state])}", self.commits[state])
         ostree(self.repo, "summary", "--update")
+
+    def disk(self, name: str, ref: str, *kargs: str) -> Path:
+        """Put a branch on a disk, as docs/install.md has it; the machine follows it here."""
+        made = self.top / f"{name}.qcow2"
+        argv: list[str | Path] = [COMPOSE, "disk", f"--repo={self.repo}", f"--ref={ref}", f"--remote={REMOTE}"]
+        argv += [f"--url={self.remote}", "--no-gpg-verify", "--size=8G", "--format=qcow2", "-o", made]
+        run([*argv, *(f"--karg={karg}" for karg in (*machine.KARGS, *kargs))])
+        return made
 
     @property
     def remote(self) -> str:
