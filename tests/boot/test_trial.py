@@ -45,7 +45,7 @@ def _bad(name: str, command: str) -> Package:
 KINDS = {
     # A kernel that panics: sysrq does what a fault in a driver would.
     "panic": _bad("panic", "/bin/sh -c 'echo c >/proc/sysrq-trigger'"),
-    # No init: dracut finds the root, and nothing in it to start.
+    # No init: the initramfs finds the root, and nothing in it to start.
     "initless": rpm("initless", files={}, post="rm /usr/lib/systemd/systemd"),
     "unwell": rpm("unwell", files={"/usr/lib/strata/health.d/50-no": file("#!/bin/sh\nexit 1\n", mode=0o755)}),
     "hanging": rpm("hanging", files={
