@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -19,8 +20,10 @@ from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.request import FILES_REPO, SolvedPackage
 
 _CONNECTIONS = 4
+#: What the names of their threads begin with.
+_THREADS = "download of a package"
 #: Seconds between two looks at downloads that are to end.
-_TICK = 0.1
+_TICK = 0.05
 
 
 def package_files(
@@ -116,16 +119,17 @@ def _download(
         )
 
     connections = Connections()
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        running = [pool.submit(one, package) for package in packages]
+    with ThreadPoolExecutor(_CONNECTIONS, _THREADS) as pool:
         try:
+            running = [pool.submit(one, package) for package in packages]
             for future in wait(running, return_when=FIRST_EXCEPTION).done:
                 future.result()
         except BaseException:
             for fetcher in fetchers.values():
                 fetcher.give_up()
-            for future in running:
-                future.cancel()
-            while wait(running, _TICK).not_done:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Threads and not futures: a signal may come while one is submitted, before anybody knows it.
+            while any(thread.name.startswith(_THREADS) for thread in threading.enumerate()):
                 connections.end()
+                time.sleep(_TICK)
             raise
