@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from contextlib import suppress
+
+#: Seconds between two looks at threads that are to end.
+_TICK = 0.05
 
 
 class Connections:
@@ -25,6 +30,15 @@ class Connections:
                     with socket.socket(fileno=copy) as found:
                         if os.fstat(copy).st_ino == inode:
                             found.shutdown(socket.SHUT_RDWR)
+
+    def end_threads(self, name: str) -> None:
+        """End what they wait for until no thread is left whose name begins with `name`.
+
+        Not futures are waited for: a signal may come while one is submitted, before anybody knows it.
+        """
+        while any(thread.name.startswith(name) for thread in threading.enumerate()):
+            self.end()
+            time.sleep(_TICK)
 
 
 def _sockets() -> dict[int, int]:

@@ -18,6 +18,8 @@ from rpmtree.errors import StoreError, ToolError
 from rpmtree.files import sync_filesystem
 
 T = TypeVar("T")
+#: What the name of the thread of a call that can be interrupted begins with.
+_THREAD = "libostree"
 #: Seconds between two looks at a call that runs: how long a signal waits for Python.
 _TICK = 0.1
 
@@ -77,16 +79,16 @@ def interruptible(work: Callable[[Any], T], tick: Callable[[], None] | None = No
         finally:
             context.pop_thread_default()
 
-    with ThreadPoolExecutor(1, "libostree") as pool:
-        running = pool.submit(apart)
+    with ThreadPoolExecutor(1, _THREAD) as pool:
         try:
+            running = pool.submit(apart)
             while not wait([running], _TICK).done:
                 if tick is not None:
                     tick()
         except BaseException:
             cancellable.cancel()
-            while not wait([running], _TICK).done:
-                connections.end()  # libostree looks at the cancellable when a request has ended
+            pool.shutdown(wait=False)
+            connections.end_threads(_THREAD)  # libostree looks at the cancellable when a request has ended
             raise
         return running.result()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -22,8 +21,6 @@ from rpmtree.rpm.request import FILES_REPO, SolvedPackage
 _CONNECTIONS = 4
 #: What the names of their threads begin with.
 _THREADS = "download of a package"
-#: Seconds between two looks at downloads that are to end.
-_TICK = 0.05
 
 
 def package_files(
@@ -128,8 +125,5 @@ def _download(
             for fetcher in fetchers.values():
                 fetcher.give_up()
             pool.shutdown(wait=False, cancel_futures=True)
-            # Threads and not futures: a signal may come while one is submitted, before anybody knows it.
-            while any(thread.name.startswith(_THREADS) for thread in threading.enumerate()):
-                connections.end()
-                time.sleep(_TICK)
+            connections.end_threads(_THREADS)
             raise
