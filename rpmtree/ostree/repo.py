@@ -151,8 +151,9 @@ def remove_staging(directory: Path) -> None:
     glnx_make_lock_file), and is left alone.
     """
     whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    for staging in sorted(path for path in directory.glob("staging-*") if path.is_dir()):
-        lock = staging.with_name(f"{staging.name}-lock")
+    # A kill can come between the two, and then only the lock's file is there.
+    for name in sorted({path.name.removesuffix("-lock") for path in directory.glob("staging-*")}):
+        staging, lock = directory / name, directory / f"{name}-lock"
         with open(lock, "wb") as file, suppress(BlockingIOError):
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)
             remove_tree(staging)
