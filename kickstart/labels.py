@@ -44,13 +44,13 @@ def _label_sysroot(sysroot: Path, labeller: Labeller) -> None:
 
 def _around(top: Path) -> Iterator[Path]:
     """All that is neither in a deployment or a stateroot's /var nor an object with a file's content, whose label is a
-    part of it.
+    part of it. One with other names is such an object: libostree links kernels into a /boot of the same file system.
     """
     yield top
     for entry in sorted(os.scandir(top), key=lambda entry: entry.name):
         path = Path(entry.path)
         if not entry.is_dir(follow_symlinks=False):
-            if path.suffix != ".file":
+            if path.suffix != ".file" and entry.stat(follow_symlinks=False).st_nlink == 1:
                 yield path
         elif path.name != "var" and not (path.parent.name == "deploy" and (path / "usr").is_dir()):
             yield from _around(path)
