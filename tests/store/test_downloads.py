@@ -44,7 +44,7 @@ def test_a_signal_while_downloads_are_begun(tmp_path: Path, *, known: bool) -> N
     def interrupted(pool: ThreadPoolExecutor, *words: Any) -> Future[None]:
         nonlocal count
         count += 1
-        future = submit(pool, *words) if known is False or count == 1 else None
+        future = submit(pool, *words) if not known or count == 1 else None
         if count == 2:
             assert fetcher.waits.wait(10)
             raise KeyboardInterrupt
