@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from compose import plan
 from compose.deliver import deliver
@@ -85,4 +86,4 @@ def labels_of(intent: Intent, tree: Root) -> Labels | None:
     policy = policy_in(tree) if plan.wants_labels(intent.loaded.treefile, intent.options) else None
     if policy is None:
         return None
-    return Labels(policy, intent.loaded.treefile.selinux_label_version, noted=True)
+    return Labels(replace(policy, label_version=intent.loaded.treefile.selinux_label_version), noted=True)

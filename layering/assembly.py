@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from layering import plan
 from layering.decision import Context, Planned
-from layering.labels import labels_of
+from layering.labels import labels_of, policy_of
 from layering.state import Layered, local_checksums
 from rpmtree.finish.steps import KERNEL_LAYER_STEPS, LAYER_STEPS, finish_root
 from rpmtree.ostree.bases import base_of
@@ -25,11 +25,20 @@ _MODULES = "usr/lib/modules"
 
 
 def import_packages(context: Context, planned: Planned) -> tuple[CachedPackage, ...]:
-    """The packages that are layered, in the cache. Raises FetchError, StoreError."""
+    """The packages that are layered, in the cache, with the labels of the base's policy.
+
+    Raises FetchError, StoreError, ToolError.
+    """
     if planned.layered is None or planned.source is None:
         return ()
-    local = local_checksums(planned.origin)
-    return ensure_imported(context.cache, planned.source, planned.layered.solution, context.reporter, local=local)
+    return ensure_imported(
+        context.cache,
+        planned.source,
+        planned.layered.solution,
+        context.reporter,
+        local=local_checksums(planned.origin),
+        policy=policy_of(planned.base),
+    )
 
 
 def make_commit(context: Context, planned: Planned, layered: Layered, packages: Sequence[CachedPackage]) -> str:
@@ -57,7 +66,7 @@ def make_commit(context: Context, planned: Planned, layered: Layered, packages: 
         kernel_step = planned.classified.active.regenerate_initramfs or not _same(old, new)
         spec = plan.finish_spec(base, planned.classified.active, epoch, new_kernel=_kernels(old) != _kernels(new))
         finish_root(root.tree, spec, KERNEL_LAYER_STEPS if kernel_step else LAYER_STEPS, context.reporter)
-        labels = labels_of(base, root.tree)
+        labels = labels_of(base, root.tree, packages)
     with step(context.reporter, "Committing"):
         committed = commit_root(
             base.store,

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 
 from rpmtree.files import Root
 from rpmtree.finish.treefile_json import PATH as TREEFILE
-from rpmtree.ostree.selinux import read_policy
+from rpmtree.ostree.selinux import Policy, read_policy
+from rpmtree.pkgcache.cache import CachedPackage
 from rpmtree.root.base import Base
 from rpmtree.root.labels import Labels, has_label, policy_in
 
@@ -17,20 +20,29 @@ def wants_labels(base: Base) -> bool:
     return has_label(base.root.dirs["usr"].meta) or read_policy(base.read) is None
 
 
-def labels_of(base: Base, tree: Root) -> Labels | None:
-    """The labels of a commit on the base, whose finished root is `tree`. Raises StoreError."""
-    policy = policy_in(tree) if wants_labels(base) else None
+def policy_of(base: Base) -> Policy | None:
+    """The policy that the base's files, and those of packages for it, are labelled by. Raises StoreError."""
+    return _as_in(base, read_policy(base.read)) if wants_labels(base) else None
+
+
+def labels_of(base: Base, tree: Root, packages: Iterable[CachedPackage]) -> Labels | None:
+    """The labels of a commit of the base with `packages` on it, whose finished root is `tree`. Raises StoreError."""
+    policy = _as_in(base, policy_in(tree)) if wants_labels(base) else None
     if policy is None:
         return None
-    before = read_policy(base.read)
+    before = policy_of(base)
     same = before is not None and before.checksum == policy.checksum
-    return Labels(policy, _version(base), base.root if before is not None else None, same)
+    trees = (found.tree for found in packages if found.policy)
+    imported = frozenset(checksum for tree in trees for _, below in tree.walk() for checksum in below.files.values())
+    return Labels(policy, base.root if before is not None else None, same, imported)
 
 
-def _version(base: Base) -> int:
-    """The `selinux-label-version` that the base was composed with."""
+def _as_in(base: Base, policy: Policy | None) -> Policy | None:
+    """The policy with the `selinux-label-version` that the base was composed with."""
     try:
         treefile = json.loads(base.text(TREEFILE))
     except ValueError:
-        return 0
-    return 1 if isinstance(treefile, dict) and treefile.get("selinux-label-version") == 1 else 0
+        return policy
+    if policy is None or not isinstance(treefile, dict) or treefile.get("selinux-label-version") != 1:
+        return policy
+    return replace(policy, label_version=1)

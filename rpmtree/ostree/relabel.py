@@ -36,7 +36,7 @@ _FEW, _FEW_BYTES = 300, 16 << 20
 _MAX_PROCESSES = 4
 
 
-def labelled(xattrs: Xattrs, label: bytes | None) -> Xattrs:
+def labelled(xattrs: Iterable[tuple[bytes, bytes]], label: bytes | None) -> Xattrs:
     """Attributes with a label, or without one, and not that which they had."""
     others = [pair for pair in xattrs if pair[0] != ATTRIBUTE]
     return tuple(sorted([*others, (ATTRIBUTE, label)] if label is not None else others))

@@ -8,6 +8,7 @@ order, which takes a tenth of that.
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import errno
 import hashlib
@@ -15,6 +16,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,18 +37,28 @@ _SELABEL_CTX_FILE, _SELABEL_OPT_PATH = 0, 3  # selinux/label.h
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All of a policy that decides labels: the files `file_contexts*`, by what comes after that in their names."""
+    """All of a policy that decides labels: the files `file_contexts*`, by what comes after that in their names.
+
+    `label_version` is 1 where /usr/etc is to have the labels of /etc (`selinux-label-version` of a treefile).
+    """
 
     name: str
     files: Mapping[str, bytes]
+    label_version: int = 0
 
     @property
     def checksum(self) -> str:
         """In hexadecimal; two policies of one checksum give every path the same label."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(b"%d" % self.label_version)
         for suffix, data in sorted(self.files.items()):
             digest.update(f"{suffix}\0{len(data)}\0".encode() + data)
         return digest.hexdigest()
+
+    def place(self, path: str) -> str:
+        """Where a path of a root with configuration at /etc (`/etc/passwd`; empty is the root itself) is looked up."""
+        if self.label_version == 0 and (path == "/etc" or path.startswith("/etc/")):
+            return f"/usr{path}"
+        return path or "/"
 
 
 def policy_name(config: bytes) -> str | None:
@@ -75,6 +87,27 @@ def read_policy(read: Callable[[str], bytes | None]) -> Policy | None:
     return Policy(name, files) if "" in files else None
 
 
+def packed(policy: Policy | None) -> Mapping[str, Any] | None:
+    """A policy for another process, as JSON has it."""
+    if policy is None:
+        return None
+    files = {suffix: base64.b64encode(data).decode() for suffix, data in policy.files.items()}
+    return {"name": policy.name, "files": files, "label_version": policy.label_version}
+
+
+def unpacked(raw: Mapping[str, Any] | None) -> Policy | None:
+    """What `packed` was given."""
+    if raw is None:
+        return None
+    files = {suffix: base64.b64decode(data) for suffix, data in raw["files"].items()}
+    return Policy(raw["name"], files, raw["label_version"])
+
+
+def labeller_of(policy: Policy | None) -> AbstractContextManager[Labeller | None]:
+    """What gives labels, where there is a policy to give them by."""
+    return nullcontext() if policy is None else Labeller(policy)
+
+
 class Labeller:
     """Asks libselinux; a context manager, with files of its own meanwhile.
 
@@ -82,7 +115,7 @@ class Labeller:
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self.policy = policy
         lines = {suffix: _lines(policy.files[suffix]) for suffix in _EXPRESSIONS if suffix in policy.files}
         self._expressions = {
             suffix: [(_beginning(line.split()[0]), line) for line in found] for suffix, found in lines.items()
@@ -126,7 +159,7 @@ class Labeller:
             code = ctypes.get_errno()
             if code == errno.ENOENT:
                 return None
-            raise ToolError(f"the SELinux policy {self._policy.name} gives no label to {path}: {os.strerror(code)}")
+            raise ToolError(f"the SELinux policy {self.policy.name} gives no label to {path}: {os.strerror(code)}")
         try:
             return ctypes.string_at(self._answer.value or 0) + b"\0"
         finally:
@@ -146,15 +179,15 @@ class Labeller:
                     "".join(f"{line}\n" for line in lines).encode("latin-1")
                 )
             for suffix in _ALIASES:
-                if suffix in self._policy.files:
-                    path.with_name(f"{_CONTEXTS}{suffix}").write_bytes(self._policy.files[suffix])
+                if suffix in self.policy.files:
+                    path.with_name(f"{_CONTEXTS}{suffix}").write_bytes(self.policy.files[suffix])
         except OSError as error:
             raise StoreError(f"can't write to {where}: {error.strerror}") from error
         options = (_Option * 1)(_Option(_SELABEL_OPT_PATH, os.fsencode(path)))
         handle = self._library.selabel_open(_SELABEL_CTX_FILE, options, 1)
         if not handle:
             reason = os.strerror(ctypes.get_errno())
-            raise ToolError(f"the SELinux policy {self._policy.name} of the image can't be read: {reason}")
+            raise ToolError(f"the SELinux policy {self.policy.name} of the image can't be read: {reason}")
         return int(handle)
 
 

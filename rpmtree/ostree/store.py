@@ -167,6 +167,13 @@ class Staging:
         except OSError as error:
             raise _store_error(self.store.path, error) from error
 
+    def mode_of(self, checksum: bytes) -> int:
+        """The mode, with its type bits, of a file or link that is staged or stored. Raises StoreError."""
+        try:
+            return os.lstat(self.path_of(checksum)).st_mode
+        except OSError as error:
+            raise _store_error(self.store.path, error) from error
+
     def path_of(self, checksum: bytes) -> str:
         """Where a file or link is that is staged or stored."""
         staged = self._place(_name(Kind.FILE, checksum))

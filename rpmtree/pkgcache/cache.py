@@ -11,18 +11,21 @@ import selectors
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 from rpmtree import command, errors
 from rpmtree.errors import StoreError, ToolError
-from rpmtree.ostree import tree
+from rpmtree.ostree import objects, tree
 from rpmtree.ostree.objects import Commit, Kind
 from rpmtree.ostree.refs import read_ref, write_refs
+from rpmtree.ostree.relabel import Order, relabel_all
+from rpmtree.ostree.selinux import Labeller, Policy, labeller_of, packed
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
+from rpmtree.ostree.variant import Variant
 from rpmtree.pkgcache.choices import USUAL, ImportChoices
-from rpmtree.pkgcache.importer import IMPORT_VERSION, Job, import_checked
+from rpmtree.pkgcache.importer import IMPORT_VERSION, POLICY, Job, import_checked, label_of
 from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.progress import Reporter
 from rpmtree.rpm.nevra import Nevra
@@ -84,6 +87,12 @@ class CachedPackage:
         return str(self.commit.metadata["rpmostree.repodata_checksum"].value)
 
     @property
+    def policy(self) -> str:
+        """The checksum of the policy that its files have labels of; empty where they have none."""
+        found = self.commit.metadata.get(POLICY)
+        return str(found.value) if found is not None else ""
+
+    @property
     def unsupported(self) -> tuple[str, ...]:
         """Paths that have no place in a deployed tree."""
         return tuple(self.commit.metadata["strata.unsupported"].value)
@@ -124,16 +133,22 @@ class PackageCache:
             return None
         return CachedPackage(nevra, checksum, commit)
 
-    def add(self, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[CachedPackage]:
-        """Import RPM files, and make them durable. All or none: raises what the first bad one raises."""
+    def add(
+        self, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter, policy: Policy | None = None
+    ) -> list[CachedPackage]:
+        """Import RPM files, with labels of `policy`, and make them durable.
+
+        All or none: raises what the first bad one raises.
+        """
         if not jobs:
             return []
         few = len(jobs) <= _FEW and sum(wanted.size for wanted, _ in jobs) <= _FEW_BYTES
         with Staging(self.store, few=few) as staging:
             if few:
-                checksums = [_import_here(staging, *job) for job in jobs]
+                with labeller_of(policy) as labeller:
+                    checksums = [_import_here(staging, *job, labeller) for job in jobs]
             else:
-                checksums = _import_all(self.store, staging, jobs, reporter)
+                checksums = _import_all(self.store, staging, jobs, reporter, policy)
             staging.publish()
         write_refs(
             self.store.path,
@@ -144,22 +159,64 @@ class PackageCache:
             for (wanted, _), checksum in zip(jobs, checksums, strict=True)
         ]
 
+    def relabel(self, packages: Sequence[tuple[Wanted, CachedPackage]], policy: Policy | None) -> list[CachedPackage]:
+        """Give packages that are here the labels of another policy, or none, durably. Raises StoreError, ToolError."""
+        with Staging(self.store) as staging, labeller_of(policy) as labeller:
+            trees = [found.tree for _, found in packages]
+            orders: dict[tuple[int, str, str], Order] = {
+                (number, where, name): (checksum, label_of(labeller, f"{where}/{name}", staging.mode_of(checksum)))
+                for number, root in enumerate(trees)
+                for where, directory in root.walk()
+                for name, checksum in directory.files.items()
+            }
+            made = relabel_all(staging, list(orders.values()))
+            for (number, where, name), checksum in zip(orders, made, strict=True):
+                trees[number].make(where).files[name] = checksum
+            checksums = [
+                _rewrite(staging, found.commit, root, policy) for (_, found), root in zip(packages, trees, strict=True)
+            ]
+            staging.publish()
+        write_refs(
+            self.store.path, {wanted.ref: checksum for (wanted, _), checksum in zip(packages, checksums, strict=True)}
+        )
+        return [
+            replace(found, checksum=checksum, commit=self.store.commit(checksum))
+            for (_, found), checksum in zip(packages, checksums, strict=True)
+        ]
 
-def _import_here(staging: Staging, wanted: Wanted, path: Path) -> bytes:
+
+def _rewrite(staging: Staging, commit: Commit, root: Directory, policy: Policy | None) -> bytes:
+    """Stage the commit of a package with another tree; gives its checksum."""
+    written = tree.write(staging, root)
+    changed = {
+        "strata.tree": Variant("ay", tree.pack(root)),
+        POLICY: Variant("s", policy.checksum if policy is not None else ""),
+    }
+    value = replace(commit, tree=written.tree, meta=written.meta, metadata={**commit.metadata, **changed})
+    return staging.add_metadata(Kind.COMMIT, objects.commit(value))
+
+
+def _import_here(staging: Staging, wanted: Wanted, path: Path, labeller: Labeller | None) -> bytes:
     """Import one package in this process; gives its commit's checksum."""
-    return import_checked(_job(wanted, path), Verifier(wanted.keys if wanted.gpgcheck else ()), staging)
+    return import_checked(_job(wanted, path), Verifier(wanted.keys if wanted.gpgcheck else ()), staging, labeller)
 
 
 def _job(wanted: Wanted, path: Path) -> Job:
     return Job(str(path), wanted.nevra, wanted.checksum, wanted.gpgcheck, wanted.key_set, wanted.choices)
 
 
-def _import_all(store: Store, staging: Staging, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter) -> list[bytes]:
+def _import_all(
+    store: Store,
+    staging: Staging,
+    jobs: Sequence[tuple[Wanted, Path]],
+    reporter: Reporter,
+    policy: Policy | None,
+) -> list[bytes]:
     """Spread the jobs over worker processes, the biggest first; gives commit checksums in the jobs' order."""
     keys = {w.key_set: [base64.b64encode(key).decode() for key in w.keys] for w, _ in jobs if w.gpgcheck}
     waiting = sorted(range(len(jobs)), key=lambda at: jobs[at][0].size)
     results: dict[int, bytes] = {}
-    setup = {"store": str(store.path), "staging": str(staging.directory), "keys": keys}
+    setup = {"store": str(store.path), "staging": str(staging.directory), "keys": keys, "policy": packed(policy)}
     workers = [_Worker(setup) for _ in range(min(os.cpu_count() or 1, 4, len(jobs)))]
     try:
         with selectors.DefaultSelector() as selector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from rpmtree.ostree.selinux import Policy
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
 from rpmtree.pkgcache.choices import USUAL, ImportChoices
 from rpmtree.progress import Reporter, step
@@ -20,11 +21,12 @@ def ensure_imported(
     *,
     local: Collection[str] = (),
     choices: ImportChoices = USUAL,
+    policy: Policy | None = None,
 ) -> tuple[CachedPackage, ...]:
     """The packages of `solution`, which `source` gave, in its order; durable in the cache when this returns.
 
     `local` are the checksums ("sha256:HEX") of packages that came as files; all are imported with the same
-    `choices`. Raises FetchError, StoreError.
+    `choices`, and their files have the labels of `policy`, or none. Raises FetchError, StoreError, ToolError.
     """
     wanted = [
         Wanted(
@@ -46,6 +48,12 @@ def ensure_imported(
             fetching.summary = f"{len(missing)} packages"
         with step(reporter, "Importing") as importing:
             jobs = [(want, paths[want.nevra]) for want in wanted if found[want.nevra] is None]
-            found |= {package.nevra: package for package in cache.add(jobs, reporter)}
+            found |= {package.nevra: package for package in cache.add(jobs, reporter, policy)}
             importing.summary = f"{len(jobs)} packages"
+    there = [(want, package) for want in wanted if (package := found[want.nevra]) is not None]
+    others = [(want, package) for want, package in there if package.policy != (policy.checksum if policy else "")]
+    if others:
+        with step(reporter, "Relabelling") as relabelling:
+            found |= {package.nevra: package for package in cache.relabel(others, policy)}
+            relabelling.summary = f"{len(others)} packages"
     return tuple(package for package in found.values() if package is not None)

@@ -2,8 +2,9 @@
 """One RPM → one OSTree commit, straight from the payload as a stream.
 
 What is unpacked is what was verified: header, signature and digests are read from the one descriptor.
-The commit is a pure function of the RPM; owners' names are not resolved here, for ids are only known
-in the root that the package goes into. Which files a treefile leaves out is decided there too.
+The commit is a pure function of the RPM, and of the policy that its files have the labels of, if any. Owners' names are
+not resolved here, for ids are only known in the root that the package goes into. Directories get their labels there,
+too. Which files a treefile leaves out is decided there as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 from rpmtree.errors import FetchError, StoreError
 from rpmtree.ostree import objects, tree
 from rpmtree.ostree.objects import FileMeta
+from rpmtree.ostree.relabel import labelled
+from rpmtree.ostree.selinux import Labeller
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.variant import Variant
 from rpmtree.pkgcache.choices import USUAL, ImportChoices
@@ -35,6 +38,8 @@ from rpmtree.rpm.signatures import Verifier
 
 #: A change in what the importer makes of an RPM; older commits are imported anew.
 IMPORT_VERSION = 3
+#: Commit metadata: the checksum of the policy that files are labelled by, or empty.
+POLICY = "strata.policy"
 TMPFILES_DIRECTORY = "usr/lib/rpm-ostree/tmpfiles.d"
 _IN_MEMORY = 1 << 20
 _DIGESTS = {1: "md5", 2: "sha1", 8: "sha256", 9: "sha384", 10: "sha512", 11: "sha224"}
@@ -60,6 +65,7 @@ class _Unpacking:
     staging: Staging
     name: str
     choices: ImportChoices = USUAL
+    labeller: Labeller | None = None
     #: IMA signatures of files, by path.
     signatures: Mapping[str, bytes] = field(default_factory=dict)
     root: tree.Directory = field(default_factory=tree.Directory)
@@ -73,10 +79,17 @@ class _Unpacking:
     contents: dict[int, tuple[bytes, File]] = field(default_factory=dict)
     #: Link group → its last name, which has the data where entries don't say their size.
     last: dict[int, str] = field(default_factory=dict)
+    #: Link group → the place of the first name that has one, for the label of them all.
+    first: dict[int, str] = field(default_factory=dict)
 
 
-def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
-    """Stage the commit of one RPM; gives its checksum. Raises FetchError, StoreError."""
+def label_of(labeller: Labeller | None, path: str, mode: int) -> bytes | None:
+    """The label of a path in a package's tree (no leading slash). Raises ToolError."""
+    return labeller.label(labeller.policy.place(f"/{path}"), mode) if labeller is not None else None
+
+
+def import_rpm(job: Job, verifier: Verifier, staging: Staging, labeller: Labeller | None = None) -> bytes:
+    """Stage the commit of one RPM; gives its checksum. Raises FetchError, StoreError, ToolError."""
     try:
         fd = os.open(job.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -88,7 +101,7 @@ def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
         if found != job.nevra:
             raise FetchError(f"{job.path} is {found}, not {job.nevra} as the repository says")
         package = _read_header(header, str(job.nevra))
-        unpacking = _Unpacking(staging, str(job.nevra), job.choices)
+        unpacking = _Unpacking(staging, str(job.nevra), job.choices, labeller)
         if job.choices.ima:
             unpacking.signatures = _signatures(unpacking, header, package)
         files = _placed(unpacking, package.files)
@@ -101,10 +114,10 @@ def import_rpm(job: Job, verifier: Verifier, staging: Staging) -> bytes:
     return staging.add_metadata(objects.Kind.COMMIT, objects.commit(value))
 
 
-def import_checked(job: Job, verifier: Verifier, staging: Staging) -> bytes:
+def import_checked(job: Job, verifier: Verifier, staging: Staging, labeller: Labeller | None = None) -> bytes:
     """As `import_rpm`; a failure to read or write is a StoreError that names the package."""
     try:
-        return import_rpm(job, verifier, staging)
+        return import_rpm(job, verifier, staging, labeller)
     except OSError as error:
         raise StoreError(f"{job.nevra}: {error}") from error
 
@@ -161,7 +174,10 @@ def _placed(unpacking: _Unpacking, files: Sequence[File]) -> dict[bytes, tuple[F
         name = relative.encode("utf-8", "surrogateescape")
         if name in expected:
             raise FetchError(f"{unpacking.name} is refused: it has two files at {file.path}")
-        expected[name] = file, _put(unpacking, relative, file), index
+        path = _put(unpacking, relative, file)
+        if file.link_group and path is not None:
+            unpacking.first.setdefault(file.link_group, path)
+        expected[name] = file, path, index
     return expected
 
 
@@ -252,7 +268,9 @@ def _take(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File
         if reader.read(len(target)) != target:
             raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the link {file.path}")
         if path is not None:
-            _add(unpacking, path, unpacking.staging.add_link(FileMeta(stat.S_IFLNK | 0o777, target=file.target)))
+            xattrs = labelled((), label_of(unpacking.labeller, path, file.mode))
+            meta = FileMeta(stat.S_IFLNK | 0o777, target=file.target, xattrs=xattrs)
+            _add(unpacking, path, unpacking.staging.add_link(meta))
         return
     if not _has_data(unpacking, reader, entry, file):
         unpacking.linked.append((path, file))
@@ -261,7 +279,7 @@ def _take(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File
         while reader.read(_IN_MEMORY):
             pass
         return
-    checksum = _content(unpacking, reader, file, _file_meta(unpacking, file))
+    checksum = _content(unpacking, reader, file, _file_meta(unpacking, file, path))
     if file.link_group:
         unpacking.contents[file.link_group] = checksum, file
     if path is not None:
@@ -289,7 +307,7 @@ def _link(unpacking: _Unpacking) -> None:
             raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the links of {file.path}")
         if path is not None:
             # Empty files have no data in any of their names.
-            _add(unpacking, path, checksum or unpacking.staging.add_file(_file_meta(unpacking, file), b""))
+            _add(unpacking, path, checksum or unpacking.staging.add_file(_file_meta(unpacking, file, path), b""))
 
 
 def _content(unpacking: _Unpacking, reader: PayloadReader, file: File, meta: FileMeta) -> bytes:
@@ -313,13 +331,15 @@ def _content(unpacking: _Unpacking, reader: PayloadReader, file: File, meta: Fil
     return checksum
 
 
-def _file_meta(unpacking: _Unpacking, file: File) -> FileMeta:
+def _file_meta(unpacking: _Unpacking, file: File, path: str | None) -> FileMeta:
     xattrs = []
     if file.caps:
         xattrs.append((b"security.capability", capability_xattr(file.caps)))
     if file.path in unpacking.signatures:
         xattrs.append((SIGNATURE, unpacking.signatures[file.path]))
-    return FileMeta(unpacking.choices.mode(file.mode), xattrs=tuple(xattrs))
+    named = unpacking.first.get(file.link_group, path)
+    label = label_of(unpacking.labeller, named, file.mode) if named is not None else None
+    return FileMeta(unpacking.choices.mode(file.mode), xattrs=labelled(xattrs, label))
 
 
 def _add(unpacking: _Unpacking, path: str, checksum: bytes) -> None:
@@ -336,9 +356,9 @@ def _write_tmpfiles(unpacking: _Unpacking, name: str) -> None:
         unpacking.tmpfiles.append(tmpfiles_line(f"opt/{below}", 0, "", "", f"../../usr/lib/opt/{below}"))
     if unpacking.tmpfiles:
         text = "".join(f"{line}\n" for line in sorted(unpacking.tmpfiles))
-        meta = FileMeta(stat.S_IFREG | 0o644)
-        checksum = unpacking.staging.add_file(meta, text.encode("utf-8", "surrogateescape"))
-        _add(unpacking, f"{TMPFILES_DIRECTORY}/{name}.conf", checksum)
+        path = f"{TMPFILES_DIRECTORY}/{name}.conf"
+        meta = FileMeta(mode := stat.S_IFREG | 0o644, xattrs=labelled((), label_of(unpacking.labeller, path, mode)))
+        _add(unpacking, path, unpacking.staging.add_file(meta, text.encode("utf-8", "surrogateescape")))
 
 
 def _metadata(job: Job, header: bytes, unpacking: _Unpacking) -> dict[str, Variant]:
@@ -351,6 +371,7 @@ def _metadata(job: Job, header: bytes, unpacking: _Unpacking) -> dict[str, Varia
         "strata.header": Variant("ay", header),
         "strata.import-version": Variant("u", IMPORT_VERSION),
         "strata.keys": Variant("s", job.keys),
+        POLICY: Variant("s", unpacking.labeller.policy.checksum if unpacking.labeller is not None else ""),
         "strata.tree": Variant("ay", tree.pack(unpacking.root)),
         "strata.unsupported": Variant("as", sorted(unpacking.unsupported)),
     }

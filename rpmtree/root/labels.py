@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The SELinux labels of a commit: every path gets the one that the policy in the very tree has for it.
 
-Packages are imported without labels, since which policy they meet is known when a root is finished, and not before.
-What a label makes of a file is another object. Which one, and of which label, is noted beside the packages: so a
-policy asks for those files alone to be copied whose labels are new to the cache, and nothing is asked twice.
+Which policy that is is known when a root is finished, and not before. A compose imports packages without labels; what
+a label makes of a file is another object. Which one, and of which label, is noted beside the packages: so a policy asks
+for those files alone to be copied whose labels are new to the cache, and nothing is asked twice. A client, whose base
+has a policy, imports packages with its labels, and they are what was wanted but where a package changes the policy.
 """
 
 from __future__ import annotations
@@ -38,23 +39,17 @@ _NONE = b"\0" * 32
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """By what a commit is labelled. `version` is 1 where /usr/etc is to have the labels of /etc.
+    """By what a commit is labelled.
 
-    `base` is a tree that has labels, with configuration at /etc: those of this policy, if `same_policy`. Notes are
-    kept if `noted`.
+    `base` is a tree that has labels, with configuration at /etc: those of this policy, if `same_policy`. `imported` are
+    files that have labels, too, of packages. Notes are kept if `noted`.
     """
 
     policy: Policy
-    version: int = 0
     base: Directory | None = None
     same_policy: bool = False
+    imported: frozenset[bytes] = frozenset()
     noted: bool = False
-
-    def place(self, path: str) -> str:
-        """Where a path of a root (`/etc/passwd`; empty is the root itself) is looked up."""
-        if self.version == 0 and (path == "/etc" or path.startswith("/etc/")):
-            return f"/usr{path}"
-        return path or "/"
 
 
 def policy_in(root: Root) -> Policy | None:
@@ -117,7 +112,7 @@ class Labelling:
         self._labels = labels
         self._labeller = labeller
         self._directory = staging.store.path / NOTES
-        self._own = self._directory / f"{labels.policy.checksum}-{labels.version}"
+        self._own = self._directory / labels.policy.checksum
         self._notes = _Notes.read(self._own) if labels.noted else _Notes()
         self._metas: dict[tuple[bytes, bytes | None], bytes] = {}
         self._waiting: list[tuple[Directory, str, str, bytes]] = []
@@ -125,7 +120,7 @@ class Labelling:
         self.new = 0
 
     def label(self, path: str, mode: int) -> bytes | None:
-        """The label of a path of the root, as `Labels.place` takes it. Raises ToolError."""
+        """The label of a path of the root, as `Policy.place` takes it. Raises ToolError."""
         key = f"{path}/{stat.S_IFMT(mode):o}", _NONE
         known = self._notes.rows.get(key)
         if known is None:
@@ -134,7 +129,7 @@ class Labelling:
         return known[0]
 
     def _ask(self, path: str, mode: int) -> bytes | None:
-        return self._labeller.label(self._labels.place(path), mode)
+        return self._labeller.label(self._labels.policy.place(path), mode)
 
     def relabel(self, checksum: bytes, label: bytes | None) -> bytes:
         """A file or link with another label. Raises StoreError."""
@@ -183,6 +178,8 @@ class Labelling:
             below = f"{path}/{name}"
             if base is not None and base.files.get(name) == checksum and (same or self._is_right(below, checksum)):
                 continue
+            if checksum in self._labels.imported and self._is_right(below, checksum):
+                continue
             known = rows.get((below, checksum))
             if known is not None and store.has(Kind.FILE, known[1]):
                 directory.files[name] = known[1]
@@ -198,7 +195,7 @@ class Labelling:
         return self._metas[key]
 
     def _is_right(self, path: str, checksum: bytes) -> bool:
-        """Whether a file of a tree that has labels has the right one."""
+        """Whether a file that has its label, and not one by the kernel, has the right one."""
         where = self._staging.path_of(checksum)
         try:
             return label_of(where) == self.label(path, os.lstat(where).st_mode)

@@ -49,8 +49,7 @@ def _check_labels(guest: Machine) -> None:
 
 def test_every_file_has_a_label(labelled: Machine) -> None:
     _check_labels(labelled)
-    # Labels are a part of objects. Of layered packages it does not hold (docs/compatibility.md, layering-relabel).
-    labelled.check("ostree fsck --quiet", machine.BOOT)
+    labelled.check("ostree fsck --quiet", machine.BOOT)  # labels are a part of objects
 
 
 @pytest.mark.parametrize(
@@ -69,3 +68,5 @@ def test_so_has_what_is_layered(labelled: Machine) -> None:
     assert booted(labelled)["packages"] == ["tree"]
     assert labelled.check("stat -c %C /usr/bin/tree").split(":")[2] == "bin_t"
     _check_labels(labelled)
+    labelled.check("ostree fsck --quiet", machine.BOOT)
+    labelled.check("layer verify", machine.BOOT)

@@ -17,7 +17,7 @@ from rpmtree.ostree.sysroot import Sysroot, init_fs
 from tests.end_to_end import granite
 from tests.end_to_end.granite import Image
 from tests.end_to_end.shale import COMPOSE, REF, Bench, Shale, ostree
-from tests.support.policies import CONTEXTS, expected, labels, policy
+from tests.support.policies import CONTEXTS, expected, label_as_a_kernel, labels, policy
 from tests.support.rpms import Package, directory, file, make_repo, rpm, symlink
 from tests.support.sysroots import make_mutable
 
@@ -212,6 +212,12 @@ def tools() -> list[Package]:
     ]
 
 
+def repos_of(bench: Bench) -> Package:
+    """The package by which a machine finds the tools."""
+    text = TOOLS.format(bench.top / "tools")
+    return rpm("shale-repos", files={"/etc/yum.repos.d/tools.repo": file(text)})
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A sysroot in which what the bench has composed is deployed."""
@@ -221,9 +227,8 @@ class Machine:
 
     @classmethod
     def make(cls, bench: Bench, *options: str) -> Machine:
-        where = make_repo(bench.top / "tools", tools())
-        text = TOOLS.format(where)
-        bench.add_repo("policy", [policy(), rpm("shale-repos", files={"/etc/yum.repos.d/tools.repo": file(text)})])
+        make_repo(bench.top / "tools", tools())
+        bench.add_repo("policy", [policy(), repos_of(bench)])
         bench.treefile["packages"] = ["greeter", "kernel", "stone-policy", "shale-repos"]
         bench.compose(*options)
         return cls.deploy(bench.repo, REF, bench.top)
@@ -270,6 +275,30 @@ def test_layered_packages_have_labels(bench_of_machine: Bench) -> None:
     assert labels(deployed / "usr/bin")["/tool"][1] == "system_u:object_r:bin_t:s0"
     machine.layer("uninstall", "tool")
     assert labels(machine.tree()) == base
+
+
+def test_where_selinux_runs_a_repository_stays_whole(bench_of_machine: Bench) -> None:
+    machine = Machine.make(bench_of_machine)
+    repo = machine.sysroot.repo_path
+    machine.layer("install", "tool")
+    label_as_a_kernel(repo)
+    machine.tree()
+    # Another policy: packages that were kept are labelled anew.
+    changed = policy("2", contexts=CONTEXTS.replace(":bin_t:", ":binary_t:"))
+    bench_of_machine.add_repo("newer", [changed, repos_of(bench_of_machine)])
+    bench_of_machine.compose()
+    ostree(repo, "pull-local", str(bench_of_machine.repo), REF)
+    before = {path.name for path in repo.glob("objects/*/*.file")}
+    machine.layer("rebase", f":{REF}")
+    label_as_a_kernel(repo)
+    found = labels(machine.tree())
+    assert found == expected(machine.tree())
+    assert found["/usr/bin/tool"][1] == "system_u:object_r:binary_t:s0"
+    assert len({path.name for path in repo.glob("objects/*/*.file")} - before) > 1
+    machine.layer("verify")
+    machine.layer("install", "module")  # with a policy of its own
+    label_as_a_kernel(repo)
+    assert labels(machine.tree()) == expected(machine.tree())
 
 
 def test_a_layered_package_that_changes_the_policy_relabels_the_base(bench_of_machine: Bench) -> None:

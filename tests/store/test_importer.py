@@ -17,15 +17,18 @@ import pytest
 import zstandard
 
 from rpmtree import command
-from rpmtree.errors import FetchError, StoreError
+from rpmtree.errors import FetchError, StoreError, ToolError
 from rpmtree.ostree import repo, tree
 from rpmtree.ostree.objects import Kind
+from rpmtree.ostree.relabel import label_of
+from rpmtree.ostree.selinux import Policy
 from rpmtree.ostree.store import Store
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
 from rpmtree.progress import Reporter
 from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.payload import Entry, PayloadReader
 from tests.support.openpgp import Key
+from tests.support.policies import CONTEXTS, by_libostree, label_as_a_kernel
 from tests.support.rpms import (
     File,
     Package,
@@ -232,6 +235,105 @@ def test_links_across_places(cache: PackageCache, tmp_path: Path) -> None:
         [built(tmp_path, rpm("foo", files={"/usr/a": "one", "/var/z": hardlink("/usr/a")}))], Reporter()
     )
     assert tree_of(cache, found) == {"usr/a": "one"}
+
+
+POLICY = Policy("stone", {"": CONTEXTS.encode()})
+
+
+def labelled_package(name: str = "foo") -> Package:
+    return rpm(
+        name,
+        files={
+            "/usr/bin/greet": file("hello", mode=0o4755),
+            "/usr/share/a": hardlink("/usr/bin/greet", mode=0o4755),
+            "/usr/bin/ping": file("caps", mode=0o755, caps="cap_net_raw=ep"),
+            "/usr/lib/libx.so.1": symlink("libx.so.1.0"),
+            "/usr/lib/libx.so.1.0": file("x" * 3_000_000),
+            "/usr/share/empty": file(""),
+            "/etc/foo.conf": file("conf", config=True),
+            "/var/lib/foo": directory(),
+            # The data of /usr/b comes with a name that has no place.
+            "/usr/b": "one",
+            "/var/z": hardlink("/usr/b"),
+        },
+    )
+
+
+def labels_of(cache: PackageCache, found: CachedPackage) -> dict[str, bytes | None]:
+    return {
+        f"{where}/{name}": label_of(cache.store.object_path(Kind.FILE, checksum))
+        for where, below in found.tree.walk()
+        for name, checksum in below.files.items()
+    }
+
+
+def programs(found: CachedPackage) -> dict[str, bytes]:
+    below = found.tree.directory("usr/bin")
+    return below.files if below else {}
+
+
+@pytest.mark.parametrize("policy", [POLICY, replace(POLICY, label_version=1)])
+def test_labels(cache: PackageCache, tmp_path: Path, policy: Policy) -> None:
+    want, path = built(tmp_path, labelled_package())
+    (found,) = cache.add([(want, path)], Reporter(), policy)
+    judge = by_libostree(policy.files, tmp_path / "judge")
+    modes = {name: os.lstat(cache.store.object_path(Kind.FILE, checksum)).st_mode
+             for _, below in found.tree.walk() for name, checksum in below.files.items()}  # fmt: skip
+    wanted_labels = {
+        name: f"{judge(policy.place(f'/{name}'), modes[Path(name).name])}\0".encode() for name in tree_of(cache, found)
+    }
+    wanted_labels["usr/share/a"] = wanted_labels["usr/bin/greet"]  # one file has one label
+    assert labels_of(cache, found) == wanted_labels
+    assert wanted_labels["usr/bin/greet"] == b"system_u:object_r:greet_exec_t:s0\0"
+    assert wanted_labels["usr/lib/libx.so.1"] == b"system_u:object_r:lib_link_t:s0\0"
+    assert found.policy == policy.checksum
+    assert (again := cache.find(want)) is not None
+    assert again.policy == policy.checksum
+    # A kernel that runs SELinux finds nothing to label.
+    label_as_a_kernel(cache.store.path)
+    fsck(cache)
+
+
+def test_without_labels_a_kernel_adds_its_own(cache: PackageCache, tmp_path: Path) -> None:
+    """The control: this is what labels at import are for."""
+    (found,) = cache.add([built(tmp_path, labelled_package())], Reporter())
+    assert set(labels_of(cache, found).values()) == {None}
+    assert found.policy == ""
+    fsck(cache)
+    label_as_a_kernel(cache.store.path)
+    with pytest.raises(subprocess.CalledProcessError):
+        fsck(cache)
+
+
+def test_workers_label_as_this_process_does(cache: PackageCache, tmp_path: Path) -> None:
+    one = built(tmp_path / "1", labelled_package())
+    (alone,) = cache.add([one], Reporter(), POLICY)
+    many = [built(tmp_path / f"{number}", labelled_package(f"foo{number}")) for number in range(2, 12)]
+    found = cache.add([one, *many], Reporter(), POLICY)
+    assert found[0].checksum == alone.checksum
+    assert {package.policy for package in found} == {POLICY.checksum}
+    fsck(cache)
+    with pytest.raises(ToolError, match="stone"):
+        cache.add([one, *many], Reporter(), Policy("stone", {"": b"/x a:b c:d\n"}))
+
+
+def test_another_policy_relabels_what_is_there(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, labelled_package())
+    (bare,) = cache.add([(want, path)], Reporter())
+    other = Policy("stone", {"": CONTEXTS.replace("greet_exec_t", "hello_exec_t").encode()})
+    (first,) = cache.add([(want, path)], Reporter(), POLICY)
+    (second,) = cache.relabel([(want, first)], other)
+    before = labels_of(cache, first)
+    changed = {name for name, label in labels_of(cache, second).items() if label != before[name]}
+    assert changed == {"usr/bin/greet", "usr/share/a"}  # each name for itself now
+    (imported,) = cache.add([(want, path)], Reporter(), other)
+    assert programs(imported) == programs(second)
+    # Whatever the kernel has made of objects without labels, they are read without.
+    label_as_a_kernel(cache.store.path)
+    assert programs(cache.relabel([(want, bare)], POLICY)[0]) == programs(first)
+    (without,) = cache.relabel([(want, second)], None)
+    assert without.checksum == bare.checksum
+    assert cache.find(want) == without
 
 
 def test_the_root_directory_may_be_owned(cache: PackageCache, tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ PATHS = """
 """.split()  # noqa: SIM905 - reads better in columns
 
 
-def policy(contexts: str = CONTEXTS, **others: str) -> Policy:
-    return Policy("stone", {"": contexts.encode(), **{f".{name}": text.encode() for name, text in others.items()}})
+def policy(contexts: str = CONTEXTS, label_version: int = 0, **others: str) -> Policy:
+    files = {"": contexts.encode(), **{f".{name}": text.encode() for name, text in others.items()}}
+    return Policy("stone", files, label_version)
 
 
 @pytest.mark.parametrize("aliases", ["", ALIASES])
@@ -238,7 +239,7 @@ def test_what_a_base_has_is_left_alone(store: Store) -> None:
 
 
 def test_the_place_of_configuration() -> None:
-    old, new = Labels(policy()), Labels(policy(), 1)
+    old, new = policy(), policy(label_version=1)
     assert [old.place(path) for path in ("", "/etc", "/etc/a", "/etcetera")] == [
         "/",
         "/usr/etc",
