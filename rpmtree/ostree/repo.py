@@ -20,11 +20,17 @@ from typing import Any
 
 from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
+from rpmtree.ostree.checking import read_xattrs, without_label
 from rpmtree.ostree.library import libostree, wrapped
-from rpmtree.ostree.objects import Commit, parse_commit
+from rpmtree.ostree.objects import Commit, Kind, parse_commit
 from rpmtree.ostree.refs import read_ref
+from rpmtree.ostree.store import Store
 
 _HEX = frozenset("0123456789abcdef")
+#: What a content object has of a file beside its content and xattrs.
+_OF_CONTENT = (
+    "standard::type,standard::size,standard::is-symlink,standard::symlink-target,unix::mode,unix::uid,unix::gid"
+)
 
 
 class Repository:
@@ -97,6 +103,36 @@ class Repository:
                 raise
         if not (self.path / "objects" / checksum.hex()[:2] / f"{checksum.hex()[2:]}.commit").exists():
             raise StoreError(f"{self.path}: the commit {checksum.hex()} did not arrive")
+
+    def copy_unlabelled(self, source: Store, files: Iterable[bytes]) -> None:
+        """Copy files and links out of a `bare` repository, without labels that the kernel gave them.
+
+        libostree would take these for a part of the object. Raises StoreError.
+        """
+        from gi.repository import Gio, GLib
+
+        ostree, handle = libostree(), self.handle()
+        with wrapped(f"can't copy files into {self.path}"):
+            handle.prepare_transaction(None)
+            try:
+                for checksum in files:
+                    path = source.object_path(Kind.FILE, checksum)
+                    file = Gio.File.new_for_path(path)
+                    info = file.query_info(_OF_CONTENT, Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None)
+                    stream: Any = Gio.MemoryInputStream.new()
+                    if info.get_file_type() == Gio.FileType.REGULAR:
+                        stream = file.read(None)
+                    else:
+                        info.set_size(0)  # of the target, which is no content
+                    xattrs = GLib.Variant(
+                        "a(ayay)", [(name + b"\0", value) for name, value in without_label(read_xattrs(path))]
+                    )
+                    _, content, size = ostree.raw_file_to_content_stream(stream, info, xattrs, None)
+                    handle.write_content(checksum.hex(), content, size, None)
+            except BaseException:
+                handle.abort_transaction(None)
+                raise
+            handle.commit_transaction(None)
 
     def statistics(self) -> tuple[int, int]:
         """Numbers of loose metadata and content objects, as `ostree-n-*-total` counts them."""

@@ -190,6 +190,19 @@ def test_into_an_archive(bench: Bench) -> None:
     bench.check()
 
 
+@pytest.mark.parametrize("mode", ["archive", "bare-user"])
+def test_without_labels_where_selinux_runs(bench: Bench, mode: str) -> None:
+    """The kernel of the machine that composes gives each file in the cache a label, which is none of the image's."""
+    bench.treefile |= {"packages": ["greeter", "kernel"], "selinux": False}
+    bench.compose("--no-parent")
+    first = bench.commit()
+    label_as_a_kernel(bench.cachedir / "pkgcache-repo")
+    bench.init(mode)
+    bench.compose("--no-parent", "--force-nocache")
+    assert bench.commit() == first
+    bench.check()
+
+
 TOOLS = "[tools]\nname=Tools\nbaseurl=file://{}\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
 _LOCAL = "/etc/selinux/stone/contexts/files/file_contexts.local"
 
