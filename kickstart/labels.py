@@ -5,19 +5,16 @@ of what libostree keeps beside the deployments. What a commit holds has its labe
 
 from __future__ import annotations
 
-import fcntl
 import os
-from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from kickstart.deployed import Deployed
-from rpmtree.files import Root
+from rpmtree.files import set_immutable
 from rpmtree.ostree.selinux import Labeller, read_policy
 
 _ATTRIBUTE = "security.selinux"
-_GETFLAGS, _SETFLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10  # linux/fs.h
 #: Of what a policy that knows no OSTree has no word for: the label of a file in /usr, as with bootc.
 _LIKE = "/usr/ostree"
 
@@ -27,19 +24,23 @@ def apply(deployed: Deployed, sysroot: Path) -> None:
     policy = read_policy(lambda path: deployed.tree.read(path) if deployed.tree.exists(path) else None)
     if policy is not None:
         with Labeller(policy) as labeller:
-            _label_deployed(deployed, labeller)
-            _label_sysroot(sysroot, labeller)
+            for path, place in (*_deployed(deployed), *_sysroot(sysroot)):
+                _give(path, place, labeller)
 
 
-def _label_deployed(deployed: Deployed, labeller: Labeller) -> None:
-    for root, inner, path in _entries(deployed):
-        _give(root.path / inner, path, labeller)
+def _deployed(deployed: Deployed) -> Iterator[tuple[Path, str]]:
+    """What is in /etc and /var, and where a policy has it."""
+    for path in ("etc", *deployed.tree.walk("etc")):
+        yield deployed.tree.path / path, f"/{path}"
+    for path in ("", *deployed.var.walk()):
+        yield deployed.var.path / path, f"/var/{path}".rstrip("/")
 
 
-def _label_sysroot(sysroot: Path, labeller: Labeller) -> None:
+def _sysroot(sysroot: Path) -> Iterator[tuple[Path, str]]:
+    """What is around the deployments, and where a policy has it."""
     for path in _around(sysroot):
         inner = path.relative_to(sysroot)
-        _give(path, _LIKE if inner.parts[:1] == ("ostree",) else str(Path("/", inner)), labeller)
+        yield path, _LIKE if inner.parts[:1] == ("ostree",) else str(Path("/", inner))
 
 
 def _around(top: Path) -> Iterator[Path]:
@@ -64,31 +65,11 @@ def _give(entry: Path, path: str, labeller: Labeller) -> None:
         try:
             os.setxattr(entry, _ATTRIBUTE, label, follow_symlinks=False)
         except PermissionError:  # what extlinux has installed
-            with _mutable(entry):
+            was = set_immutable(entry, False)
+            try:
                 os.setxattr(entry, _ATTRIBUTE, label)
-
-
-@contextmanager
-def _mutable(path: Path) -> Iterator[None]:
-    """A file that is immutable, and is not meanwhile."""
-    fd, flags = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), array("l", [0])
-    try:
-        fcntl.ioctl(fd, _GETFLAGS, flags)
-        fcntl.ioctl(fd, _SETFLAGS, array("l", [flags[0] & ~_IMMUTABLE]))
-        try:
-            yield
-        finally:
-            fcntl.ioctl(fd, _SETFLAGS, flags)
-    finally:
-        os.close(fd)
-
-
-def _entries(deployed: Deployed) -> Iterator[tuple[Root, str, str]]:
-    """Root, path in it, and the path on the machine."""
-    yield deployed.tree, "etc", "/etc"
-    yield from ((deployed.tree, path, f"/{path}") for path in deployed.tree.walk("etc"))
-    yield deployed.var, "", "/var"
-    yield from ((deployed.var, path, f"/var/{path}") for path in deployed.var.walk())
+            finally:
+                set_immutable(entry, was)
 
 
 def _label_of(path: os.PathLike[str]) -> bytes | None:

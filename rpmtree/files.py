@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_OPENAT2 = 437  # the same on every architecture (Linux 5.6)
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
+_GETFLAGS, _SETFLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10  # linux/fs.h
 #: How many directories are open at a time while a tree is removed.
 _DEEPEST = 64
 
@@ -313,6 +315,19 @@ def sync_filesystem(directory: Path) -> None:
             raise OSError(code, os.strerror(code))
     finally:
         os.close(fd)
+
+
+def set_immutable(path: Path, immutable: bool) -> bool:
+    """Have a file or directory be as it is for ever, or no longer; gives what it was before. Raises OSError."""
+    fd, flags = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), array("l", [0])
+    try:
+        fcntl.ioctl(fd, _GETFLAGS, flags)
+        before = flags[0]
+        flags[0] = before | _IMMUTABLE if immutable else before & ~_IMMUTABLE
+        fcntl.ioctl(fd, _SETFLAGS, flags)
+    finally:
+        os.close(fd)
+    return bool(before & _IMMUTABLE)
 
 
 def write_atomically(path: Path, data: bytes | str, mode: int = 0o644) -> None:

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import array
-import fcntl
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from rpmtree.files import set_immutable
 from rpmtree.ostree import objects, tree
 from rpmtree.ostree.objects import Commit, FileMeta, Kind
 from rpmtree.ostree.refs import write_refs
@@ -16,7 +14,6 @@ from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
 from rpmtree.ostree.variant import Variant
 
-_GETFLAGS, _SETFLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10  # linux/fs.h
 _EMPTY = ("boot", "dev", "proc", "run", "sys", "sysroot", "tmp", "var")
 _LINKS = {"ostree": "sysroot/ostree", **{name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}}
 
@@ -66,11 +63,4 @@ def make_mutable(sysroot: Path) -> None:
     """Let deployments be deleted: libostree makes their top directories immutable."""
     for deployed in (sysroot / "ostree" / "deploy").glob("*/deploy/*"):
         if deployed.is_dir():
-            fd = os.open(deployed, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                flags = array.array("l", [0])
-                fcntl.ioctl(fd, _GETFLAGS, flags)
-                flags[0] &= ~_IMMUTABLE
-                fcntl.ioctl(fd, _SETFLAGS, flags)
-            finally:
-                os.close(fd)
+            set_immutable(deployed, False)
