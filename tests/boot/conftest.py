@@ -30,8 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def world(distro: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Granite 12.0 composed and served."""
     with open_world(tmp_path_factory.mktemp("world"), distro) as made:
-        made.compose("12.0")
-        made.publish("12.0")
+        made.release("12.0")
         yield made
 
 

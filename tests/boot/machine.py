@@ -150,11 +150,11 @@ class Machine:
             raise GuestError(f"`{command}` ended with {done.status}: {done.output[-4000:]}")
         return done.output
 
-    def reboot(self, timeout: float = BOOT) -> float:
-        """Reboot as an admin does; gives the seconds from there to the login prompt."""
+    def reboot(self, timeout: float = BOOT, by: str = "systemctl reboot") -> float:
+        """Reboot as an admin does, or by another command; gives the seconds from there to the login prompt."""
         started = time.monotonic()
         self.text = ""
-        self.send("systemctl reboot\n")
+        self.send(f"{by}\n")
         self.expect(r"login: ", timeout=timeout)
         self.boots.append(time.monotonic() - started)
         self.login()

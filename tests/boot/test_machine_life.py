@@ -47,8 +47,7 @@ def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
     assert booted(guest)["packages"] == ["powerline"]
     _check_own(guest)
 
-    world.compose("12.1")
-    world.publish("12.1")
+    world.release("12.1")
     _layer(guest, "upgrade")
     _reboot(guest, "Granite 12.1")
     assert booted(guest)["version"] == "12.1"
@@ -57,8 +56,7 @@ def test_install_upgrade_rebase_rollback(world: World, guest: Machine) -> None:
     assert "usage: powerline" in guest.check("powerline --help")
     _check_own(guest)
 
-    world.compose("13.0")
-    world.publish("13.0")
+    world.release("13.0")
     _layer(guest, f"rebase {REMOTE}:{branch('basalt')}")
     _reboot(guest, "Basalt 13.0")
     assert booted(guest)["version"] == "13.0"

@@ -53,17 +53,18 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(world: World, kept: Path, accelerator: str) -> Life:
-    base, disk, log = (world.top / f"power.{name}" for name in ("base", "disk", "log"))
+    base, disk, log = (world.top / f"power.{name}" for name in ("base", "disk", "writes"))
     subprocess.run(["qemu-img", "convert", "-O", "raw", kept, base], check=True)
     subprocess.run(["cp", "--sparse=always", base, disk], check=True)
     chapters = []
     with machine.recorded(disk, log, accelerator=accelerator) as guest:
-        for name, words in (
-            ("install", "install powerline"),
-            ("upgrade", "upgrade"),
-            ("rebase", f"rebase {REMOTE}:{branch('basalt')}"),
+        for name, state, words in (
+            ("install", "", "install powerline"),
+            ("upgrade", "12.1", "upgrade"),
+            ("rebase", "13.0", f"rebase {REMOTE}:{branch('basalt')}"),
         ):
-            _release(world, name)
+            if state:
+                world.release(state)
             guest.run("systemctl is-system-running --wait", BOOT)
             begin, before = writelog.count(log), booted(guest)["checksum"]
             guest.check(f"layer {words}", _LONG)
@@ -73,13 +74,6 @@ def life(world: World, kept: Path, accelerator: str) -> Life:
             assert after != before
             chapters.append(Chapter(name, begin, writelog.count(log), frozenset({before, after})))
     return Life(base, log, tuple(chapters))
-
-
-def _release(world: World, name: str) -> None:
-    for state in {"upgrade": ("12.1",), "rebase": ("13.0",)}.get(name, ()):
-        if state not in world.commits:
-            world.compose(state)
-        world.publish(state)
 
 
 def test_any_loss_of_power_leaves_a_system_that_boots(world: World, life: Life, accelerator: str) -> None:

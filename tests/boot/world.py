@@ -98,6 +98,13 @@ class World:
         ostree(self.repo, "refs", "--force", f"--create={branch(STATES[state])}", self.commits[state])
         ostree(self.repo, "summary", "--update")
 
+    def release(self, state: str) -> str:
+        """Have the distribution's branch be at a release state, composed if it is not there; gives the commit."""
+        if state not in self.commits:
+            self.compose(state)
+        self.publish(state)
+        return self.commits[state]
+
     def disk(self, name: str, ref: str, *kargs: str) -> Path:
         """Put a branch on a disk, as docs/install.md has it; the machine follows it here."""
         made = self.top / f"{name}.qcow2"
