@@ -162,17 +162,18 @@ class Staging:
 
     def size_of(self, checksum: bytes) -> int:
         """The bytes of a regular file that is staged or stored. Raises StoreError."""
-        try:
-            return os.lstat(self.path_of(checksum)).st_size
-        except OSError as error:
-            raise _store_error(self.store.path, error) from error
+        return self._status(checksum).st_size
 
     def mode_of(self, checksum: bytes) -> int:
         """The mode, with its type bits, of a file or link that is staged or stored. Raises StoreError."""
+        return self._status(checksum).st_mode
+
+    def _status(self, checksum: bytes) -> os.stat_result:
+        path = self.path_of(checksum)
         try:
-            return os.lstat(self.path_of(checksum)).st_mode
+            return os.lstat(path)
         except OSError as error:
-            raise _store_error(self.store.path, error) from error
+            raise StoreError(f"{path} can't be read: {error.strerror}") from error
 
     def path_of(self, checksum: bytes) -> str:
         """Where a file or link is that is staged or stored."""

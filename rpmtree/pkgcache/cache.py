@@ -160,7 +160,10 @@ class PackageCache:
         ]
 
     def relabel(self, packages: Sequence[tuple[Wanted, CachedPackage]], policy: Policy | None) -> list[CachedPackage]:
-        """Give packages that are here the labels of another policy, or none, durably. Raises StoreError, ToolError."""
+        """Give packages that are here the labels of another policy, or none, durably; as they were they are gone.
+
+        Raises StoreError, ToolError.
+        """
         with Staging(self.store) as staging, labeller_of(policy) as labeller:
             trees = [found.tree for _, found in packages]
             orders: dict[tuple[int, str, str], Order] = {
@@ -179,6 +182,9 @@ class PackageCache:
         write_refs(
             self.store.path, {wanted.ref: checksum for (wanted, _), checksum in zip(packages, checksums, strict=True)}
         )
+        for (_, found), checksum in zip(packages, checksums, strict=True):
+            if found.checksum != checksum:  # `ostree fsck` would go on from it to files that the kernel has labelled
+                Path(self.store.object_path(Kind.COMMIT, found.checksum)).unlink(missing_ok=True)
         return [
             replace(found, checksum=checksum, commit=self.store.commit(checksum))
             for (_, found), checksum in zip(packages, checksums, strict=True)

@@ -312,6 +312,11 @@ def test_where_selinux_runs_a_repository_stays_whole(bench_of_machine: Bench) ->
     machine.layer("install", "module")  # with a policy of its own
     label_as_a_kernel(repo)
     assert labels(machine.tree()) == expected(machine.tree())
+    # A file is taken in before it is known what it is put on.
+    where = make_repo(bench_of_machine.top / "files", [rpm("loose", files={"/usr/bin/loose": file("loose\n")})])
+    machine.layer("install", *where.rglob("loose*.rpm"))
+    label_as_a_kernel(repo)
+    assert labels(machine.tree())["/usr/bin/loose"][1] == "system_u:object_r:binary_t:s0"
 
 
 def test_a_layered_package_that_changes_the_policy_relabels_the_base(bench_of_machine: Bench) -> None:
