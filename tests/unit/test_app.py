@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -203,6 +203,14 @@ class TestMachine:
 
 
 class TestSignals:
+    @pytest.fixture(autouse=True)
+    def as_from_a_terminal(self) -> Iterator[None]:
+        """nohup, and a shell for what it runs in the background, have some ignored."""
+        before = {number: signal.signal(number, signal.SIG_DFL) for number in app.SIGNALS}
+        yield
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_context_managers_undo_undisturbed(self, number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
         undone = []
