@@ -22,27 +22,26 @@ def wants_labels(base: Base) -> bool:
 
 def policy_of(base: Base) -> Policy | None:
     """The policy that the base's files, and those of packages for it, are labelled by. Raises StoreError."""
-    return _as_in(base, read_policy(base.read)) if wants_labels(base) else None
+    policy = read_policy(base.read) if wants_labels(base) else None
+    return None if policy is None else replace(policy, label_version=_version(base))
 
 
 def labels_of(base: Base, tree: Root, packages: Iterable[CachedPackage]) -> Labels | None:
     """The labels of a commit of the base with `packages` on it, whose finished root is `tree`. Raises StoreError."""
-    policy = _as_in(base, policy_in(tree)) if wants_labels(base) else None
+    policy = policy_in(tree) if wants_labels(base) else None
     if policy is None:
         return None
-    before = policy_of(base)
+    before = read_policy(base.read)
     same = before is not None and before.checksum == policy.checksum
-    trees = (found.tree for found in packages if found.policy)
-    imported = frozenset(checksum for tree in trees for _, below in tree.walk() for checksum in below.files.values())
+    imported = frozenset().union(*(found.tree.all_files() for found in packages if found.policy))
+    policy = replace(policy, label_version=_version(base))
     return Labels(policy, base.root if before is not None else None, same, imported)
 
 
-def _as_in(base: Base, policy: Policy | None) -> Policy | None:
-    """The policy with the `selinux-label-version` that the base was composed with."""
+def _version(base: Base) -> int:
+    """The `selinux-label-version` that the base was composed with."""
     try:
         treefile = json.loads(base.text(TREEFILE))
     except ValueError:
-        return policy
-    if policy is None or not isinstance(treefile, dict) or treefile.get("selinux-label-version") != 1:
-        return policy
-    return replace(policy, label_version=1)
+        return 0
+    return 1 if isinstance(treefile, dict) and treefile.get("selinux-label-version") == 1 else 0

@@ -16,8 +16,6 @@ from rpmtree.ostree.objects import FileMeta, Kind, Xattrs
 from rpmtree.ostree.store import Store
 
 _CHUNK = 1 << 20
-#: Where a commit has no labels, the kernel gives each file one of its own.
-_LABEL = b"security.selinux"
 
 
 class Checker:
@@ -46,7 +44,7 @@ class Checker:
             return frozenset()
         xattrs = read_xattrs(path)
         target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
-        kinds = {xattrs, without_label(xattrs)}
+        kinds = {xattrs, objects.labelled(xattrs, None)}
         digests = [
             hashlib.sha256(objects.file_header(FileMeta(info.st_mode, info.st_uid, info.st_gid, target, kind)))
             for kind in kinds
@@ -66,7 +64,7 @@ class Checker:
 def is_directory(path: str, info: os.stat_result, meta: bytes) -> bool:
     """Whether a directory on disk has mode, owner and xattrs of the dirmeta object `meta` (its bytes)."""
     xattrs = read_xattrs(path)
-    kinds = {xattrs, without_label(xattrs)}
+    kinds = {xattrs, objects.labelled(xattrs, None)}
     return meta in {objects.dirmeta(info.st_mode, info.st_uid, info.st_gid, kind) for kind in kinds}
 
 
@@ -74,11 +72,6 @@ def read_xattrs(path: str) -> Xattrs:
     """The extended attributes of a path, links not followed, as objects hold them. Raises OSError."""
     names = os.listxattr(path, follow_symlinks=False)
     return tuple(sorted((os.fsencode(name), os.getxattr(path, name, follow_symlinks=False)) for name in names))
-
-
-def without_label(xattrs: Xattrs) -> Xattrs:
-    """Attributes without the SELinux label."""
-    return tuple(pair for pair in xattrs if pair[0] != _LABEL)
 
 
 def is_whole(store: Store, kind: Kind, checksum: bytes, checker: Checker) -> bool | None:

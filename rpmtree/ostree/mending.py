@@ -145,7 +145,7 @@ def dress(path: str, meta: bytes) -> None:
         os.chmod(path, mode)
         wanted = dict(xattrs)
         for key, _ in read_xattrs(path):
-            if key not in wanted and key != b"security.selinux":
+            if key not in wanted and key != objects.LABEL:
                 os.removexattr(path, key)
         for key, value in xattrs:
             os.setxattr(path, key, value)

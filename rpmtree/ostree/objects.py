@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -18,6 +18,8 @@ from functools import lru_cache
 from rpmtree.ostree.variant import Variant, framed, parse, parse_map, serialise, width_of
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
+#: The attribute that is a file's SELinux label. Where a commit has none, the kernel gives each file one of its own.
+LABEL = b"security.selinux"
 
 
 class Kind(Enum):
@@ -66,6 +68,12 @@ def file_header(meta: FileMeta) -> bytes:
 def dirmeta(mode: int, uid: int = 0, gid: int = 0, xattrs: Xattrs = ()) -> bytes:
     """A directory's own metadata; `mode` gets the directory bit."""
     return struct.pack(">3I", uid, gid, stat.S_IFDIR | stat.S_IMODE(mode)) + _xattrs(xattrs)
+
+
+def labelled(xattrs: Iterable[tuple[bytes, bytes]], label: bytes | None) -> Xattrs:
+    """Attributes with a label, or without one, and not that which they had."""
+    others = [pair for pair in xattrs if pair[0] != LABEL]
+    return tuple(sorted([*others, (LABEL, label)] if label is not None else others))
 
 
 def _xattrs(xattrs: Xattrs) -> bytes:

@@ -23,10 +23,9 @@ from rpmtree import command
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects
 from rpmtree.ostree.checking import read_xattrs
-from rpmtree.ostree.objects import FileMeta, Xattrs
+from rpmtree.ostree.objects import FileMeta, labelled
 from rpmtree.ostree.store import Staging, Store
 
-ATTRIBUTE = b"security.selinux"
 #: A file or link by its checksum, and the label that it is to have.
 Order = tuple[bytes, bytes | None]
 #: Smaller files are copied through memory.
@@ -36,15 +35,9 @@ _FEW, _FEW_BYTES = 300, 16 << 20
 _MAX_PROCESSES = 4
 
 
-def labelled(xattrs: Iterable[tuple[bytes, bytes]], label: bytes | None) -> Xattrs:
-    """Attributes with a label, or without one, and not that which they had."""
-    others = [pair for pair in xattrs if pair[0] != ATTRIBUTE]
-    return tuple(sorted([*others, (ATTRIBUTE, label)] if label is not None else others))
-
-
 def label_of(path: str) -> bytes | None:
     """The label that a file or link on disk has. Raises OSError."""
-    return dict(read_xattrs(path)).get(ATTRIBUTE)
+    return dict(read_xattrs(path)).get(objects.LABEL)
 
 
 def relabel_directory(meta: bytes, label: bytes | None) -> bytes:

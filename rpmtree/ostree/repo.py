@@ -20,9 +20,9 @@ from typing import Any
 
 from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
-from rpmtree.ostree.checking import read_xattrs, without_label
+from rpmtree.ostree.checking import read_xattrs
 from rpmtree.ostree.library import libostree, wrapped
-from rpmtree.ostree.objects import Commit, Kind, parse_commit
+from rpmtree.ostree.objects import Commit, Kind, labelled, parse_commit
 from rpmtree.ostree.refs import read_ref
 from rpmtree.ostree.store import Store
 
@@ -124,9 +124,8 @@ class Repository:
                         stream = file.read(None)
                     else:
                         info.set_size(0)  # of the target, which is no content
-                    xattrs = GLib.Variant(
-                        "a(ayay)", [(name + b"\0", value) for name, value in without_label(read_xattrs(path))]
-                    )
+                    kept = labelled(read_xattrs(path), None)
+                    xattrs = GLib.Variant("a(ayay)", [(name + b"\0", value) for name, value in kept])
                     _, content, size = ostree.raw_file_to_content_stream(stream, info, xattrs, None)
                     handle.write_content(checksum.hex(), content, size, None)
             except BaseException:

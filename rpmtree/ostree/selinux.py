@@ -165,6 +165,10 @@ class Labeller:
         finally:
             self._library.freecon(self._answer)
 
+    def label_in_root(self, path: str, mode: int) -> bytes | None:
+        """As `label`, of a path as `Policy.place` takes it."""
+        return self.label(self.policy.place(path), mode)
+
     def _open(self, below: str) -> int:
         """A handle for all paths below a directory."""
         keys = _keys(below.encode("utf-8", "surrogateescape").decode("latin-1"), self._aliases)

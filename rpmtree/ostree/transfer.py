@@ -54,8 +54,12 @@ def link_commit(source: Store, target: Store, commit: bytes, root: Directory, wr
 
 
 def _wanted(commit: bytes, root: Directory, written: Written) -> dict[Kind, AbstractSet[bytes]]:
-    files = {checksum for _, directory in root.walk() for checksum in directory.files.values()}
-    return {Kind.FILE: files, Kind.DIRMETA: written.dirmetas, Kind.DIRTREE: written.dirtrees, Kind.COMMIT: {commit}}
+    return {
+        Kind.FILE: root.all_files(),
+        Kind.DIRMETA: written.dirmetas,
+        Kind.DIRTREE: written.dirtrees,
+        Kind.COMMIT: {commit},
+    }
 
 
 def object_names(store: Store) -> set[str]:
@@ -97,8 +101,7 @@ def labelled_by_kernel(source: Store, root: Directory) -> tuple[bytes, ...]:
 
     Raises StoreError.
     """
-    files = {checksum for _, directory in root.walk() for checksum in directory.files.values()}
-    return tuple(sorted(file for file in files if _has_label(source.object_path(Kind.FILE, file))))
+    return tuple(sorted(file for file in root.all_files() if _has_label(source.object_path(Kind.FILE, file))))
 
 
 def _has_label(path: str) -> bool:

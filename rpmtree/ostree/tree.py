@@ -114,6 +114,10 @@ class Directory:
         for name in sorted(self.dirs):
             yield from self.dirs[name].walk(f"{prefix}/{name}" if prefix else name)
 
+    def all_files(self) -> frozenset[bytes]:
+        """The checksums of all files and links from here on."""
+        return frozenset(checksum for _, below in self.walk() for checksum in below.files.values())
+
 
 _PACKED = "(ayaayayayay)"
 

@@ -10,7 +10,7 @@ import os
 import selectors
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
 from rpmtree.ostree.variant import Variant
 from rpmtree.pkgcache.choices import USUAL, ImportChoices
-from rpmtree.pkgcache.importer import IMPORT_VERSION, POLICY, Job, import_checked, label_of
+from rpmtree.pkgcache.importer import IMPORT_VERSION, POLICY, Job, import_checked
 from rpmtree.pkgcache.paths import local_ref, ref_of
 from rpmtree.progress import Reporter
 from rpmtree.rpm.nevra import Nevra
@@ -166,15 +166,10 @@ class PackageCache:
         """
         with Staging(self.store) as staging, labeller_of(policy) as labeller:
             trees = [found.tree for _, found in packages]
-            orders: dict[tuple[int, str, str], Order] = {
-                (number, where, name): (checksum, label_of(labeller, f"{where}/{name}", staging.mode_of(checksum)))
-                for number, root in enumerate(trees)
-                for where, directory in root.walk()
-                for name, checksum in directory.files.items()
-            }
-            made = relabel_all(staging, list(orders.values()))
-            for (number, where, name), checksum in zip(orders, made, strict=True):
-                trees[number].make(where).files[name] = checksum
+            asked = [one for root in trees for one in _orders(staging, root, labeller)]
+            made = relabel_all(staging, [order for *_, order in asked])
+            for (directory, name, _), checksum in zip(asked, made, strict=True):
+                directory.files[name] = checksum
             checksums = [
                 _rewrite(staging, found.commit, root, policy) for (_, found), root in zip(packages, trees, strict=True)
             ]
@@ -189,6 +184,16 @@ class PackageCache:
             replace(found, checksum=checksum, commit=self.store.commit(checksum))
             for (_, found), checksum in zip(packages, checksums, strict=True)
         ]
+
+
+def _orders(staging: Staging, root: Directory, labeller: Labeller | None) -> Iterator[tuple[Directory, str, Order]]:
+    """Each file of a package's tree: the directory that it is in, its name, and what it is to become."""
+    for path, directory in root.walk():
+        for name, checksum in directory.files.items():
+            label = None
+            if labeller is not None:
+                label = labeller.label_in_root(os.path.join("/", path, name), staging.mode_of(checksum))
+            yield directory, name, (checksum, label)
 
 
 def _rewrite(staging: Staging, commit: Commit, root: Directory, policy: Policy | None) -> bytes:

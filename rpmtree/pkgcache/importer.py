@@ -13,14 +13,13 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rpmtree.errors import FetchError, StoreError
 from rpmtree.ostree import objects, tree
-from rpmtree.ostree.objects import FileMeta
-from rpmtree.ostree.relabel import labelled
+from rpmtree.ostree.objects import FileMeta, Xattrs, labelled
 from rpmtree.ostree.selinux import Labeller
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.variant import Variant
@@ -81,11 +80,6 @@ class _Unpacking:
     last: dict[int, str] = field(default_factory=dict)
     #: Link group → the place of the first name that has one, for the label of them all.
     first: dict[int, str] = field(default_factory=dict)
-
-
-def label_of(labeller: Labeller | None, path: str, mode: int) -> bytes | None:
-    """The label of a path in a package's tree (no leading slash). Raises ToolError."""
-    return labeller.label(labeller.policy.place(f"/{path}"), mode) if labeller is not None else None
 
 
 def import_rpm(job: Job, verifier: Verifier, staging: Staging, labeller: Labeller | None = None) -> bytes:
@@ -268,8 +262,7 @@ def _take(unpacking: _Unpacking, reader: PayloadReader, entry: Entry, file: File
         if reader.read(len(target)) != target:
             raise FetchError(f"{unpacking.name} is refused: header and payload disagree on the link {file.path}")
         if path is not None:
-            xattrs = labelled((), label_of(unpacking.labeller, path, file.mode))
-            meta = FileMeta(stat.S_IFLNK | 0o777, target=file.target, xattrs=xattrs)
+            meta = FileMeta(mode := stat.S_IFLNK | 0o777, target=file.target, xattrs=_labelled(unpacking, path, mode))
             _add(unpacking, path, unpacking.staging.add_link(meta))
         return
     if not _has_data(unpacking, reader, entry, file):
@@ -338,8 +331,14 @@ def _file_meta(unpacking: _Unpacking, file: File, path: str | None) -> FileMeta:
     if file.path in unpacking.signatures:
         xattrs.append((SIGNATURE, unpacking.signatures[file.path]))
     named = unpacking.first.get(file.link_group, path)
-    label = label_of(unpacking.labeller, named, file.mode) if named is not None else None
-    return FileMeta(unpacking.choices.mode(file.mode), xattrs=labelled(xattrs, label))
+    return FileMeta(unpacking.choices.mode(file.mode), xattrs=_labelled(unpacking, named, file.mode, xattrs))
+
+
+def _labelled(unpacking: _Unpacking, path: str | None, mode: int, xattrs: Iterable[tuple[bytes, bytes]] = ()) -> Xattrs:
+    """Attributes with the label of a path in the package's tree (no leading slash), if there are labels."""
+    if unpacking.labeller is None or path is None:
+        return tuple(xattrs)
+    return labelled(xattrs, unpacking.labeller.label_in_root(f"/{path}", mode))
 
 
 def _add(unpacking: _Unpacking, path: str, checksum: bytes) -> None:
@@ -357,7 +356,7 @@ def _write_tmpfiles(unpacking: _Unpacking, name: str) -> None:
     if unpacking.tmpfiles:
         text = "".join(f"{line}\n" for line in sorted(unpacking.tmpfiles))
         path = f"{TMPFILES_DIRECTORY}/{name}.conf"
-        meta = FileMeta(mode := stat.S_IFREG | 0o644, xattrs=labelled((), label_of(unpacking.labeller, path, mode)))
+        meta = FileMeta(mode := stat.S_IFREG | 0o644, xattrs=_labelled(unpacking, path, mode))
         _add(unpacking, path, unpacking.staging.add_file(meta, text.encode("utf-8", "surrogateescape")))
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects
-from rpmtree.ostree.objects import WHITEOUT_PREFIX, FileMeta, Xattrs, is_whiteout
-from rpmtree.ostree.relabel import ATTRIBUTE, labelled
+from rpmtree.ostree.objects import LABEL, WHITEOUT_PREFIX, FileMeta, Xattrs, is_whiteout, labelled
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.tree import Directory
 from rpmtree.pkgcache.paths import MAX_DEPTH
@@ -132,7 +131,7 @@ def _stage(staging: Staging, path: str, found: os.stat_result, label: bytes | No
         if os.fsencode(name) not in dict(xattrs):
             os.removexattr(path, name, follow_symlinks=False)
     for key, value in xattrs:
-        if key in (b"security.ima", ATTRIBUTE):
+        if key in (b"security.ima", LABEL):
             os.setxattr(path, key, value)
     return staging.adopt(FileMeta(found.st_mode, found.st_uid, found.st_gid, xattrs=xattrs), path)
 

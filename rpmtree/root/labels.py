@@ -21,7 +21,7 @@ from rpmtree.errors import StoreError
 from rpmtree.files import Root, sync_filesystem, write_atomically
 from rpmtree.ostree import objects
 from rpmtree.ostree.objects import Kind
-from rpmtree.ostree.relabel import ATTRIBUTE, Order, label_of, relabel, relabel_all, relabel_directory
+from rpmtree.ostree.relabel import Order, label_of, relabel, relabel_all, relabel_directory
 from rpmtree.ostree.selinux import Labeller, Policy, read_policy
 from rpmtree.ostree.store import Staging
 from rpmtree.ostree.tree import Directory
@@ -66,7 +66,7 @@ def policy_in(root: Root) -> Policy | None:
 
 def has_label(meta: bytes) -> bool:
     """Whether a directory (its dirmeta object) has a label."""
-    return any(name == ATTRIBUTE for name, _ in objects.parse_dirmeta_xattrs(meta)[3])
+    return any(name == objects.LABEL for name, _ in objects.parse_dirmeta_xattrs(meta)[3])
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ class Labelling:
         return known[0]
 
     def _ask(self, path: str, mode: int) -> bytes | None:
-        return self._labeller.label(self._labels.policy.place(path), mode)
+        return self._labeller.label_in_root(path, mode)
 
     def relabel(self, checksum: bytes, label: bytes | None) -> bytes:
         """A file or link with another label. Raises StoreError."""

@@ -9,9 +9,15 @@ from typing import Any
 from tests.boot.machine import Machine
 
 
+def status(guest: Machine) -> dict[str, Any]:
+    """All that `layer status` says."""
+    found: dict[str, Any] = json.loads(guest.check("layer status --json"))
+    return found
+
+
 def deployments(guest: Machine) -> list[dict[str, Any]]:
-    """What `layer status` says of each deployment, the one that boots next first."""
-    found: list[dict[str, Any]] = json.loads(guest.check("layer status --json"))["deployments"]
+    """What it says of each deployment, the one that boots next first."""
+    found: list[dict[str, Any]] = status(guest)["deployments"]
     return found
 
 

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
 from tests.boot.conftest import report
 from tests.boot.machine import BOOT, Machine
-from tests.boot.status import booted, deployments
+from tests.boot.status import booted, deployments, status
 from tests.boot.world import World
 
 _LONG = 1800
@@ -37,24 +35,19 @@ def _run(guest: Machine) -> None:
     guest.check(f"systemctl start {_UNIT}.service", _LONG)
 
 
-def _status(guest: Machine) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(guest.check("layer status --json"))
-    return found
-
-
 def _today(guest: Machine) -> datetime:
     return datetime.fromisoformat(guest.check("date +%Y-%m-%dT%H:%M:%S"))
 
 
 def test_each_policy(guest: Machine, newer: str) -> None:
     before = booted(guest)["checksum"]
-    assert guest.check("systemctl show -P UnitFileState rpm-ostreed-automatic.timer") == "disabled"
+    assert guest.check(f"systemctl show -P UnitFileState {_UNIT}.timer") == "disabled"
     _run(guest)  # nobody has asked for anything
-    assert _status(guest)["cached-update"] is None
+    assert status(guest)["cached-update"] is None
 
     _policy(guest, "check")
     _run(guest)
-    found = _status(guest)
+    found = status(guest)
     assert [one["checksum"] for one in found["deployments"]] == [before]
     assert (found["cached-update"]["checksum"], found["cached-update"]["version"]) == (newer, "12.1")
     assert "AutomaticUpdates: check, last looked" in guest.check("layer status")
