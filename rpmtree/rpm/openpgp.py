@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 _PUBLIC_KEY, _SUBKEY, _USER_ID, _SIGNATURE = 6, 14, 13, 2
 _CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13, 0x1F})
 _SUBKEY_BINDING, _KEY_REVOCATION, _SUBKEY_REVOCATION = 0x18, 0x20, 0x28
+_OF_SUBKEYS = frozenset({_SUBKEY_BINDING})
 _CAN_SIGN = 0x02
 _ARMORED = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
 
@@ -37,20 +38,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A primary key, or a subkey that may sign. `body` is its packet's content."""
+    """A primary key, or a subkey that may sign.
+
+    `certificate` is what it came in, as an armored file: primary key, user ids, subkeys, and what signs them.
+    """
 
     key_id: str
-    body: bytes
     created: int
     user_id: str
+    certificate: bytes
     expires: int | None = None
     revoked: bool = False
-
-    def armored(self) -> bytes:
-        """The key alone, as an armored primary key: the form in which rpm takes it."""
-        packet = b"\x99" + len(self.body).to_bytes(2, "big") + self.body
-        lines = base64.encodebytes(packet) + b"=" + base64.b64encode(_crc24(packet).to_bytes(3, "big"))
-        return b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n%b\n-----END PGP PUBLIC KEY BLOCK-----\n" % lines
 
 
 def read_keys(data: bytes) -> tuple[Key, ...]:
@@ -78,6 +76,12 @@ def read_signature(data: bytes) -> Signature:
     if len(packets) != 1 or packets[0][0] != _SIGNATURE:
         raise ValueError("it is not an OpenPGP signature")
     return _signature(packets[0][1])
+
+
+def _armored(packets: list[tuple[int, bytes]]) -> bytes:
+    data = b"".join(b"%c\xff" % (0xC0 | kind) + len(body).to_bytes(4, "big") + body for kind, body in packets)
+    lines = base64.encodebytes(data) + b"=" + base64.b64encode(_crc24(data).to_bytes(3, "big"))
+    return b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n%b\n-----END PGP PUBLIC KEY BLOCK-----\n" % lines
 
 
 def _dearmor(block: bytes) -> bytes:
@@ -146,14 +150,15 @@ def _read_certificate(group: list[tuple[int, bytes]]) -> list[Key]:
             found.append((kind, body, []))
         elif kind == _SIGNATURE:
             found[-1][2].extend(_own_signature(body))
-    primary = _key(found[0][1], user_id, found[0][2], _CERTIFICATIONS, _KEY_REVOCATION)
+    whole = _armored(group)
+    primary = _key(found[0][1], user_id, whole, found[0][2], kinds=_CERTIFICATIONS, revocation=_KEY_REVOCATION)
     if primary is None:
         return []
     keys = [primary]
     for _, body, signatures in found[1:]:
         if not (_newest_flags(signatures) or 0) & _CAN_SIGN:
             continue
-        key = _key(body, user_id, signatures, frozenset({_SUBKEY_BINDING}), _SUBKEY_REVOCATION)
+        key = _key(body, user_id, whole, signatures, kinds=_OF_SUBKEYS, revocation=_SUBKEY_REVOCATION)
         if key is not None:
             ends = [time for time in (key.expires, primary.expires) if time is not None]
             keys.append(replace(key, expires=min(ends, default=None), revoked=key.revoked or primary.revoked))
@@ -172,20 +177,28 @@ def _newest_flags(signatures: list[Signature]) -> int | None:
     return max(bindings, key=lambda signature: signature.created).key_flags if bindings else None
 
 
-def _key(body: bytes, user_id: str, signatures: list[Signature], kinds: frozenset[int], revocation: int) -> Key | None:
+def _key(
+    body: bytes,
+    user_id: str,
+    certificate: bytes,
+    signatures: list[Signature],
+    *,
+    kinds: frozenset[int],
+    revocation: int,
+) -> Key | None:
     """The key with what its owner's newest signature says of its end; None for versions other than 4."""
     if len(body) < 6 or body[0] != 4:
         return None
     key_id = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body, usedforsecurity=False).hexdigest()[-16:]
     created = int.from_bytes(body[1:5], "big")
-    by_owner = [signature for signature in signatures if kinds == {_SUBKEY_BINDING} or signature.key_id == key_id]
+    by_owner = [signature for signature in signatures if kinds == _OF_SUBKEYS or signature.key_id == key_id]
     own = [signature for signature in by_owner if signature.kind in kinds]
     lifetime = max(own, key=lambda signature: signature.created).key_lifetime if own else None
     return Key(
         key_id,
-        body,
         created,
         user_id,
+        certificate,
         expires=created + lifetime if lifetime else None,
         revoked=any(signature.kind == revocation for signature in signatures),
     )

@@ -2,17 +2,19 @@
 """Reads the header of an RPM file and says whether it may be used. Payloads are checked by who unpacks them.
 
 rpm does the arithmetic; this module closes what rpm 4.18 leaves open: an unsigned package passes at every
-verification level, an expired or revoked key is as good as any, and a key's subkeys can't be given from Python.
+verification level, and an expired or revoked key is as good as any.
 Imports only `rpm`, since each import worker starts with it.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import rpm
@@ -70,7 +72,7 @@ class Verifier:
         with _memory_file(lead + signature_header + _read_header(fd, name)) as memory:
             if gpgcheck:
                 self._check_signed(memory, tags, name)
-            header = _load(self._signed if gpgcheck else self._digests, memory, name)
+            header = self._load_signed(memory, name) if gpgcheck else _load(self._digests, memory, name)
         if gpgcheck and not header["PAYLOADDIGEST"]:
             raise FetchError(f"{name} has a signature that leaves out the payload (it is from before 2017)")
         return header
@@ -104,6 +106,15 @@ class Verifier:
             raise _altered(name) from error
         raise FetchError(f"{name} has a signature where rpm doesn't look for it")
 
+    def _load_signed(self, memory: int, name: str) -> Any:
+        try:
+            return self._signed.hdrFromFdno(_rewound(memory))
+        except rpm.error as error:
+            _load(self._digests, memory, name)
+            raise FetchError(
+                f"{name} has a signature that rpm refuses: it is wrong, or its key or digest is not safe any more"
+            ) from error
+
     def _refusal(self, key: Key) -> str:
         if key.revoked:
             return "which is revoked"
@@ -122,16 +133,36 @@ def read_header_blob(blob: bytes) -> Any:
 
 def _transaction(keys: Sequence[Key], flags: int = 0) -> Any:
     """A transaction used only to read headers. It always gets a keyring: without one rpm opens its database."""
-    keyring = rpm.keyring()
-    for key in keys:
-        try:
-            keyring.addKey(rpm.pubkey(key.armored()))
-        except (ValueError, rpm.error) as error:
-            raise FetchError(f"rpm can't use the signing key {key.key_id} ({key.user_id})") from error
     transaction = rpm.TransactionSet()
     transaction.setVSFlags(flags)
-    transaction.setKeyring(keyring)
+    transaction.setKeyring(_keyring(keys))
     return transaction
+
+
+def _keyring(keys: Sequence[Key]) -> Any:
+    """A keyring of the keys' certificates, which rpm reads from files.
+
+    Those that are put into one from Python lack their subkeys, and where rpm uses Sequoia a subkey that is given as a
+    key of its own is refused, since nothing in it binds it (rpmts.c, loadKeyringFromFiles).
+    """
+    if not keys:
+        return rpm.keyring()
+    for key in keys:
+        try:
+            rpm.pubkey(key.certificate)
+        except (ValueError, rpm.error) as error:
+            raise FetchError(f"rpm can't use the signing key {key.key_id} ({key.user_id})") from error
+    with tempfile.TemporaryDirectory(prefix="strata-keys-") as directory:
+        for number, certificate in enumerate(dict.fromkeys(key.certificate for key in keys)):
+            Path(directory, f"{number}.key").write_bytes(certificate)
+        macros = {"_keyring": "fs", "_keyringpath": directory}
+        for name, value in macros.items():
+            rpm.addMacro(name, value)
+        try:
+            return rpm.TransactionSet().getKeyring()
+        finally:
+            for name in macros:
+                rpm.delMacro(name)
 
 
 def _load(transaction: Any, memory: int, name: str) -> Any:

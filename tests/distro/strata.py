@@ -54,7 +54,7 @@ def build(repository: Path, dist: str, epoch: int, key: Key, directory: Path) ->
         _run([*box, "--", "/run/strata/scripts/rpm", "/mnt", *defined])
         built = sorted(unsigned.iterdir())
         for path in built:
-            (directory / path.name).write_bytes(signed(path.read_bytes(), key))
+            (directory / path.name).write_bytes(signed(path.read_bytes(), key.sign))
         return [directory / path.name for path in built]
 
 

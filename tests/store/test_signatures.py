@@ -7,7 +7,8 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rpmtree.rpm.openpgp import read_keys
 from rpmtree.rpm.signatures import Verifier, read_header_blob
 from tests.support.openpgp import Key, _framed
 from tests.support.rpms import Raw, file, rpm
-from tests.support.rpmwriter import BIN, MAGIC, STRING, rpm_bytes
+from tests.support.rpmwriter import BIN, MAGIC, STRING, rpm_bytes, signed
 
 DAY = 86400
 NOW = int(time.time())
@@ -36,7 +37,7 @@ def certificate(key: Key) -> bytes:
 
 def revoked(key: Key) -> bytes:
     """The certificate with a revocation behind it, in binary form."""
-    body = read_keys(certificate(key))[0].body
+    body = key._public_body()
     revocation = key._signature(0x20, _framed(body), NOW, b"")
     return b"\x99" + struct.pack(">H", len(body)) + body + revocation
 
@@ -183,32 +184,73 @@ def main_header(data: bytes) -> tuple[int, int]:
     return start, end(start)
 
 
-@pytest.mark.needs("gpg")
-def test_keys_are_read_as_gpg_reads_them(tmp_path: Path) -> None:
-    """Expiry that was changed, revocation, subkeys for signing and for other uses."""
-    home = tmp_path / "gpg"
+Gpg = Callable[..., bytes]
+
+
+@contextmanager
+def gnupg(home: Path) -> Iterator[Gpg]:
+    """Runs gpg with a home of its own; `gpg(*arguments, stdin=…)` gives what it prints."""
     home.mkdir(mode=0o700)
 
     def gpg(*arguments: str, stdin: bytes | None = None) -> bytes:
-        return command.run(
-            ["gpg", "--homedir", str(home), "--batch", "--passphrase", "", *arguments], stdin=stdin
-        ).stdout
+        options = ("--homedir", str(home), "--batch", "--passphrase", "")
+        return command.run(["gpg", *options, *arguments], stdin=stdin).stdout
 
     try:
+        yield gpg
+    finally:
+        command.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
+
+
+def fingerprints(gpg: Gpg) -> list[str]:
+    names = gpg("--with-colons", "--list-keys").decode().splitlines()
+    return [line.split(":")[9] for line in names if line.startswith("fpr:")]
+
+
+@pytest.mark.needs("gpg")
+@pytest.mark.parametrize("algorithm", ["rsa2048", "ed25519"])
+def test_a_package_that_a_subkey_has_signed(tmp_path: Path, algorithm: str) -> None:
+    with gnupg(tmp_path / "gpg") as gpg:
+        gpg("--quick-generate-key", "shop <shop@localhost>", algorithm, "cert", "never")
+        (primary,) = fingerprints(gpg)
+        gpg("--quick-add-key", primary, algorithm, "sign", "never")
+        gpg("--quick-add-key", primary, algorithm, "sign", "never")
+        subkeys = fingerprints(gpg)[1:]
+        sign = ("--detach-sign", "--digest-algo", "sha256", "--local-user")
+        packages = [signed(rpm_bytes(GOOD), lambda data, by=by: gpg(*sign, f"{by}!", stdin=data)) for by in subkeys]
+        keys = gpg("--export")
+        time.sleep(1.1)  # self-signatures are told apart by seconds
+        gpg("--quick-set-expire", primary, "1d", subkeys[1])
+        later = Verifier([gpg("--export")], now=NOW + 2 * DAY)
+    for data in packages:
+        path = write(tmp_path, data)
+        assert read(path, Verifier([keys]))["name"] == "good"
+        with pytest.raises(FetchError, match="none of its repository's"):
+            read(path, verifier(KEY))
+        changed = bytearray(data)
+        changed[main_header(data)[1] - 2] ^= 1
+        with pytest.raises(FetchError, match="damaged or altered"):
+            read(write(tmp_path, bytes(changed)), Verifier([keys]))
+    assert read(write(tmp_path, packages[0]), later)["name"] == "good"
+    with pytest.raises(FetchError, match="which expired on"):
+        read(write(tmp_path, packages[1]), later)
+
+
+@pytest.mark.needs("gpg")
+def test_keys_are_read_as_gpg_reads_them(tmp_path: Path) -> None:
+    """Expiry that was changed, revocation, subkeys for signing and for other uses."""
+    with gnupg(tmp_path / "gpg") as gpg:
         for name, ends in (("plain", "never"), ("ends", "20d"), ("extended", "10d"), ("revoked", "never")):
             gpg("--quick-generate-key", f"{name} <{name}@localhost>", "ed25519", "sign", ends)
-        names = gpg("--with-colons", "--list-keys").decode().splitlines()
-        prints = [line.split(":")[9] for line in names if line.startswith("fpr:")]
+        prints = fingerprints(gpg)
         time.sleep(1.1)  # self-signatures are told apart by seconds
         gpg("--quick-set-expire", prints[2], "90d")
         gpg("--quick-add-key", prints[0], "ed25519", "sign", "30d")
         gpg("--quick-add-key", prints[0], "cv25519", "encr", "never")
-        certificate = (home / f"openpgp-revocs.d/{prints[3]}.rev").read_bytes().replace(b":-----BEGIN", b"-----BEGIN")
-        gpg("--import", stdin=certificate)
+        revocation = (tmp_path / f"gpg/openpgp-revocs.d/{prints[3]}.rev").read_bytes()
+        gpg("--import", stdin=revocation.replace(b":-----BEGIN", b"-----BEGIN"))
         listed = gpg("--with-colons", "--list-keys").decode().splitlines()
         armored, binary = gpg("--export", "--armor"), gpg("--export")
-    finally:
-        command.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
     rows = [line.split(":") for line in listed if line.startswith(("pub:", "sub:"))]
     signing = {(row[4].lower(), row[6], row[1] == "r") for row in rows if row[0] == "pub" or "s" in row[11]}
     assert len(signing) == 5

@@ -14,7 +14,7 @@ import lzma
 import re
 import stat
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import zstandard
@@ -76,8 +76,8 @@ def write_rpm(directory: Path, package: Package, *, key: Key | None = None) -> P
     return path
 
 
-def signed(data: bytes, key: Key) -> bytes:
-    """The RPM `data`, which another program wrote, with a signature of its header."""
+def signed(data: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    """The RPM `data`, which another program wrote, with a signature of its header, as `sign` gives one."""
     start = 96 + len(MAGIC)  # behind the lead
     count, size = struct.unpack_from(">II", data, start)
     end = start + 8 + 16 * count + size
@@ -86,7 +86,7 @@ def signed(data: bytes, key: Key) -> bytes:
     header = data[main : main + len(MAGIC) + 8 + 16 * count + size]
     old = _tags(data[96:end])
     kept = {number: tag for number, tag in old.items() if number in (269, 273, 1000, 1004, 1007)}
-    signature = header_blob(kept | {268: (BIN, key.sign(header))}, HEADER_SIGNATURES)
+    signature = header_blob(kept | {268: (BIN, sign(header))}, HEADER_SIGNATURES)
     return b"".join((data[:96], signature, b"\0" * (-len(signature) % 8), data[main:]))
 
 
