@@ -15,7 +15,7 @@ from rpmtree.ostree.refs import write_refs
 from rpmtree.ostree.repo import Repository
 from rpmtree.ostree.signing import sign_gpg
 from rpmtree.ostree.store import Store
-from rpmtree.ostree.transfer import Figures, check_commit, labelled_by_kernel, link_commit
+from rpmtree.ostree.transfer import Figures, check_commit, link_commit
 from rpmtree.ostree.variant import Variant
 from rpmtree.root.commit import CommittedRoot
 from rpmtree.root.labels import has_label
@@ -78,8 +78,8 @@ def _link(repo: Repository, source: Store, committed: CommittedRoot) -> Figures 
 def _pull(repo: Repository, source: Store, committed: CommittedRoot) -> Figures:
     check_commit(source, committed.checksum, committed.root, committed.written)
     before = repo.statistics()
-    if not has_label(committed.root.meta) and (labelled := labelled_by_kernel(source, committed.root)):
-        repo.copy_unlabelled(source, labelled)
+    if not has_label(committed.root.meta):
+        repo.copy_unlabelled(source, committed.root.all_files())
     repo.pull_commit(source.path, committed.checksum)
     after = repo.statistics()
     return Figures(after[0], after[0] - before[0], after[1], after[1] - before[1])

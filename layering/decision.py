@@ -47,6 +47,8 @@ class Context:
     workspace: Workspace
     options: Options
     reporter: Reporter
+    #: What requests are edited for, while they are.
+    base: Base | None = None
 
     @property
     def machine(self) -> Path | None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from layering.origin import LocalPackage
 from rpmtree.errors import FetchError, Place, UsageError
+from rpmtree.ostree.selinux import Policy
 from rpmtree.pkgcache.cache import PackageCache, Wanted
 from rpmtree.progress import Reporter, step
 from rpmtree.rpm.fetch import Fetcher
@@ -27,10 +28,13 @@ def is_file(word: str) -> bool:
     return word.endswith(_SUFFIX)
 
 
-def take_files(words: Sequence[str], cache: PackageCache, work: Path, reporter: Reporter) -> tuple[LocalPackage, ...]:
+def take_files(
+    words: Sequence[str], cache: PackageCache, work: Path, reporter: Reporter, policy: Policy | None
+) -> tuple[LocalPackage, ...]:
     """Import the RPMs that `words` (paths, file:// and http(s):// URLs) name; durable when this returns.
 
-    Their digests are checked, not whether somebody signed them: who names a file answers for it, as with dnf.
+    Files get labels of `policy`, that of the base that they are named for. Their digests are checked, not whether
+    somebody signed them: who names a file answers for it, as with dnf.
     Raises FetchError, UsageError.
     """
     if not words:
@@ -41,12 +45,17 @@ def take_files(words: Sequence[str], cache: PackageCache, work: Path, reporter: 
         (Wanted(package.nevra, f"sha256:{package.sha256}", False, (), path.stat().st_size, local=True), path)
         for package, path in zip(found, paths, strict=True)
     ]
-    missing = [(wanted, path) for wanted, path in jobs if cache.find(wanted) is None]
+    missing = [(wanted, path) for wanted, path in jobs if not _is_whole(cache, wanted)]
     if missing:
         with step(reporter, "Importing") as importing:
-            cache.add(missing, reporter)
+            cache.add(missing, reporter, policy)
             importing.summary = f"{len(missing)} files"
     return tuple(found)
+
+
+def _is_whole(cache: PackageCache, wanted: Wanted) -> bool:
+    found = cache.find(wanted)
+    return found is not None and not cache.put_aside_damaged(found)
 
 
 def _path(word: str, work: Path, reporter: Reporter) -> Path:

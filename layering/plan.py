@@ -9,9 +9,10 @@ from pathlib import Path
 from layering.classify import Base as BasePackages
 from layering.labels import wants_labels
 from layering.origin import LocalPackage, Origin
-from rpmtree.errors import StoreError
 from rpmtree.finish.kernel import OSTREE_BOOT
+from rpmtree.ostree.selinux import Policy
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
+from rpmtree.pkgcache.ensure import lost
 from rpmtree.root.base import Base
 from rpmtree.root.spec import BootLocation, FinishSpec, RootSpec, ScriptPolicy
 from rpmtree.rpm import headeronly
@@ -72,17 +73,20 @@ def local_files(active: Origin, cache: PackageCache, directory: Path, *, follow:
         wanted = Wanted(package.nevra, f"sha256:{package.sha256}", False, (), local=True)
         cached = cache.find(wanted)
         if cached is None:
-            raise StoreError(
-                f"the package {package.nevra}, which came as a file, is not in the repository any more",
-                hint=f"install the file again, or `layer uninstall {package.nevra.name}`",
-            )
+            raise lost(package.nevra)
         found.append(_as_file(cached, wanted.checksum, role, directory))
     return found
 
 
-def offered_files(nevras: Iterable[Nevra], cache: PackageCache, directory: Path) -> list[LocalFile]:
-    """Packages that are in the cache, for a solve that may take them from there."""
-    cached = [found for nevra in sorted(nevras) if (found := cache.named(nevra)) is not None]
+def offered_files(
+    nevras: Iterable[Nevra], cache: PackageCache, directory: Path, policy: Policy | None
+) -> list[LocalFile]:
+    """Packages that are in the cache, for a solve that may take them from there.
+
+    Not those that are to get labels of `policy`, and have damaged files, which labels can't be given.
+    """
+    named = [found for nevra in sorted(nevras) if (found := cache.named(nevra)) is not None]
+    cached = [found for found in named if found.is_labelled_by(policy) or not cache.damaged(found)]
     return [_as_file(found, found.file_checksum, FileRole.OFFER, directory) for found in cached]
 
 

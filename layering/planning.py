@@ -14,6 +14,7 @@ from layering.classify import Base as BasePackages
 from layering.classify import Classified, classify
 from layering.commits import package_list
 from layering.decision import Context, Operation, Planned
+from layering.labels import policy_of
 from layering.origin import Origin
 from layering.repos import repositories
 from layering.requests import override_reset
@@ -43,7 +44,7 @@ def make_plan(context: Context, operation: Operation) -> Planned:
         base = read_base(context.workspace.store, bytes.fromhex(found.checksum), whole=whole)
         packages = plan.base_packages(base, (*before.packages, *operation.words))
         try:
-            edited = operation.edit(context, followed, packages)
+            edited = operation.edit(replace(context, base=base), followed, packages)
             refuse_locked(settings, before, edited)
             return plan_on(context, edited, found, base, packages)
         except SolveError as error:
@@ -92,8 +93,8 @@ class _Solve:
         layered = layered_packages(context)
         # Not where newer ones are wanted: another distribution's may be the newest by its version.
         fits = context.options.keep or context.options.cache_only
-        offered = tuple(plan.offered_files(layered, context.cache, work / "offered")) if fits else ()
-        return cls(context, found, base, packages, tuple(asked), database, layered, offered)
+        offered = plan.offered_files(layered, context.cache, work / "offered", policy_of(base)) if fits else []
+        return cls(context, found, base, packages, tuple(asked), database, layered, tuple(offered))
 
     def plan(self, origin: Origin) -> Planned:
         """Solve. What repositories offer for a replacement decides whether it takes effect."""

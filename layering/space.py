@@ -10,6 +10,7 @@ from pathlib import Path
 from layering.bases import is_whole
 from layering.commits import new_bytes
 from layering.decision import Context, Planned
+from layering.labels import policy_of
 from rpmtree.errors import StoreError
 from rpmtree.ostree.space import kernels, space
 
@@ -41,8 +42,12 @@ def _rooms(context: Context, planned: Planned) -> list[Room]:
     system = context.system
     repo = system.sysroot.repo_path
     packages = planned.layered.solution.packages if planned.layered else ()
-    missing = [package for package in packages if context.cache.named(package.nevra) is None]
-    needed = sum(package.download_size + package.install_size for package in missing)
+    cached = {package: context.cache.named(package.nevra) for package in packages}
+    needed = sum(package.download_size + package.install_size for package, found in cached.items() if found is None)
+    policy = policy_of(planned.base)
+    needed += sum(
+        package.install_size for package, found in cached.items() if found and not found.is_labelled_by(policy)
+    )
     deployed = [found.checksum for found in system.sysroot.deployments()]
     if is_whole(system, planned.found.checksum):
         boot = space(system.path, planned.found.checksum, deployed).boot_needed

@@ -73,12 +73,14 @@ def requests_of(args: argparse.Namespace) -> Requests:
 
 def files_of(context: Context, words: Sequence[str]) -> tuple[LocalPackage, ...]:
     """The RPM files that are named, in the package cache."""
+    from layering.labels import policy_of
     from layering.local_files import take_files
     from layering.unfinished import begin
 
     if words and context.system.writable:
         begin(context.system)  # whoever comes to nothing now has imported something
-    return take_files(words, context.cache, context.workspace.work / "fetched", context.reporter)
+    policy = policy_of(context.base) if words and context.base is not None else None
+    return take_files(words, context.cache, context.workspace.work / "fetched", context.reporter, policy)
 
 
 def edited(context: Context, origin: Origin, base: Base, asked: Requests) -> Origin:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 
 from rpmtree.errors import StoreError
 from rpmtree.ostree import objects
@@ -42,23 +43,35 @@ class Checker:
     def _read(self, path: str, info: os.stat_result) -> frozenset[bytes]:
         if not (stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode)):
             return frozenset()
-        xattrs = read_xattrs(path)
-        target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
-        kinds = {xattrs, objects.labelled(xattrs, None)}
-        digests = [
-            hashlib.sha256(objects.file_header(FileMeta(info.st_mode, info.st_uid, info.st_gid, target, kind)))
-            for kind in kinds
-        ]
         if stat.S_ISREG(info.st_mode):
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                while data := os.read(fd, _CHUNK):
-                    self.bytes += len(data)
-                    for digest in digests:
-                        digest.update(data)
-            finally:
-                os.close(fd)
-        return frozenset(digest.digest() for digest in digests)
+            self.bytes += info.st_size
+        xattrs = read_xattrs(path)
+        return _checksums(path, info, {xattrs, objects.labelled(xattrs, None)})
+
+
+def _checksums(path: str, info: os.stat_result, kinds: Iterable[Xattrs]) -> frozenset[bytes]:
+    """What the regular file or link at `path` is called with each of these sets of attributes."""
+    target = os.readlink(path) if stat.S_ISLNK(info.st_mode) else ""
+    digests = [
+        hashlib.sha256(objects.file_header(FileMeta(info.st_mode, info.st_uid, info.st_gid, target, kind)))
+        for kind in kinds
+    ]
+    if stat.S_ISREG(info.st_mode):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            while data := os.read(fd, _CHUNK):
+                for digest in digests:
+                    digest.update(data)
+        finally:
+            os.close(fd)
+    return frozenset(digest.digest() for digest in digests)
+
+
+def is_labelled_by_kernel(path: str, checksum: bytes) -> bool:
+    """Whether the file or link at `path` is that object, and has a label that the object has not. Raises OSError."""
+    xattrs = read_xattrs(path)
+    plain = objects.labelled(xattrs, None)
+    return plain != xattrs and checksum in _checksums(path, os.lstat(path), (plain,))
 
 
 def is_directory(path: str, info: os.stat_result, meta: bytes) -> bool:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Objects get other SELinux labels. A label is one of the attributes that a checksum covers: each is a new object.
 
+An object may be a file of a deployment, too, that somebody has changed: what is not what its name says is not taken,
+for its new name would say that it is right.
+
 Many are shared out to processes, for to copy a file is to read and to hash it. Such a process gets its part as a line
-of JSON, {"store", "staging", "files": [[HEX, LABEL or null], …]}, and answers with one: {"files": [HEX, …]} or
+of JSON, {"store", "staging", "files": [[HEX, LABEL or null], …]}, and answers with one: {"files": [HEX or null, …]} or
 {"message", "hint"}.
 """
 
@@ -22,7 +25,7 @@ from typing import IO
 from rpmtree import command
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects
-from rpmtree.ostree.checking import read_xattrs
+from rpmtree.ostree.checking import Checker, read_xattrs
 from rpmtree.ostree.objects import FileMeta, labelled
 from rpmtree.ostree.store import Staging, Store
 
@@ -36,8 +39,11 @@ _MAX_PROCESSES = 4
 
 
 def label_of(path: str) -> bytes | None:
-    """The label that a file or link on disk has. Raises OSError."""
-    return dict(read_xattrs(path)).get(objects.LABEL)
+    """The label that a file or link on disk has. Raises StoreError."""
+    try:
+        return dict(read_xattrs(path)).get(objects.LABEL)
+    except OSError as error:
+        raise StoreError(f"{path} can't be read: {error.strerror}") from error
 
 
 def relabel_directory(meta: bytes, label: bytes | None) -> bytes:
@@ -46,10 +52,15 @@ def relabel_directory(meta: bytes, label: bytes | None) -> bytes:
     return objects.dirmeta(mode, uid, gid, labelled(xattrs, label))
 
 
-def relabel(staging: Staging, checksum: bytes, label: bytes | None) -> bytes:
-    """Stage a file or link that is staged or stored, with another label; gives its checksum. Raises StoreError."""
+def relabel(staging: Staging, checksum: bytes, label: bytes | None) -> bytes | None:
+    """Stage a file or link that is staged or stored, with another label; gives its checksum, None if it is damaged.
+
+    Raises StoreError, as for one that is not there.
+    """
     path = staging.path_of(checksum)
     try:
+        if not Checker().is_file(path, checksum):
+            return None
         found = os.lstat(path)
         xattrs = labelled(read_xattrs(path), label)
         if stat.S_ISLNK(found.st_mode):
@@ -63,7 +74,7 @@ def relabel(staging: Staging, checksum: bytes, label: bytes | None) -> bytes:
         raise StoreError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def relabel_all(staging: Staging, orders: Sequence[Order]) -> list[bytes]:
+def relabel_all(staging: Staging, orders: Sequence[Order]) -> list[bytes | None]:
     """As `relabel`, of many; gives their checksums in this order. Raises StoreError."""
     sizes = [staging.size_of(checksum) for checksum, _ in orders]
     count = min(os.cpu_count() or 1, _MAX_PROCESSES)
@@ -75,7 +86,7 @@ def relabel_all(staging: Staging, orders: Sequence[Order]) -> list[bytes]:
         lightest = weights.index(min(weights))
         parts[lightest].append(at)
         weights[lightest] += sizes[at] + _SMALL
-    results: dict[int, bytes] = {}
+    results: dict[int, bytes | None] = {}
     for part, checksums in zip(parts, _run([_setup(staging, orders, part) for part in parts if part]), strict=False):
         results.update(zip(part, checksums, strict=True))
     return [results[at] for at in range(len(orders))]
@@ -86,7 +97,7 @@ def _setup(staging: Staging, orders: Sequence[Order], part: Iterable[int]) -> di
     return {"store": str(staging.store.path), "staging": str(staging.directory), "files": files}
 
 
-def _run(setups: Sequence[dict[str, object]]) -> list[list[bytes]]:
+def _run(setups: Sequence[dict[str, object]]) -> list[list[bytes | None]]:
     """Run a process for each; they speak through files, so that nobody waits for a full pipe. Raises StoreError."""
     with ExitStack() as stack:
         running = []
@@ -107,7 +118,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _result(process: subprocess.Popen[bytes], answer: IO[bytes], said: IO[bytes]) -> list[bytes]:
+def _result(process: subprocess.Popen[bytes], answer: IO[bytes], said: IO[bytes]) -> list[bytes | None]:
     process.wait()
     answer.seek(0)
     said.seek(0)
@@ -117,7 +128,7 @@ def _result(process: subprocess.Popen[bytes], answer: IO[bytes], said: IO[bytes]
         raise StoreError("a process that labels files died", detail=command.tail(said.read()) or None) from error
     if "message" in found:
         raise StoreError(found["message"], hint=found["hint"])
-    return [bytes.fromhex(checksum) for checksum in found["files"]]
+    return [checksum and bytes.fromhex(checksum) for checksum in found["files"]]
 
 
 def main() -> None:
@@ -128,7 +139,7 @@ def main() -> None:
     try:
         orders = ((bytes.fromhex(checksum), label) for checksum, label in setup["files"])
         done = [relabel(staging, checksum, label and label.encode("latin-1")) for checksum, label in orders]
-        answer: dict[str, object] = {"files": [checksum.hex() for checksum in done]}
+        answer: dict[str, object] = {"files": [checksum and checksum.hex() for checksum in done]}
     except ToolError as error:
         answer = {"message": error.message, "hint": error.hint}
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -20,7 +20,7 @@ from typing import Any
 
 from rpmtree.errors import StoreError
 from rpmtree.files import remove_tree
-from rpmtree.ostree.checking import read_xattrs
+from rpmtree.ostree.checking import is_labelled_by_kernel, read_xattrs
 from rpmtree.ostree.library import libostree, wrapped
 from rpmtree.ostree.objects import Commit, Kind, labelled, parse_commit
 from rpmtree.ostree.refs import read_ref
@@ -105,9 +105,10 @@ class Repository:
             raise StoreError(f"{self.path}: the commit {checksum.hex()} did not arrive")
 
     def copy_unlabelled(self, source: Store, files: Iterable[bytes]) -> None:
-        """Copy files and links out of a `bare` repository, without labels that the kernel gave them.
+        """Copy files and links out of a `bare` repository that have no label, and were given one by the kernel.
 
-        libostree would take these for a part of the object. Raises StoreError.
+        As all are that are made where SELinux runs. libostree would take the label for a part of the object. Others are
+        left out, as those that are here. Raises StoreError.
         """
         from gi.repository import Gio, GLib
 
@@ -117,6 +118,8 @@ class Repository:
             try:
                 for checksum in files:
                     path = source.object_path(Kind.FILE, checksum)
+                    if not is_labelled_by_kernel(path, checksum) or self._has_file(checksum):
+                        continue
                     file = Gio.File.new_for_path(path)
                     info = file.query_info(_OF_CONTENT, Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None)
                     stream: Any = Gio.MemoryInputStream.new()
@@ -132,6 +135,9 @@ class Repository:
                 handle.abort_transaction(None)
                 raise
             handle.commit_transaction(None)
+
+    def _has_file(self, checksum: bytes) -> bool:
+        return bool(self.handle().has_object(libostree().ObjectType.FILE, checksum.hex(), None)[1])
 
     def statistics(self) -> tuple[int, int]:
         """Numbers of loose metadata and content objects, as `ostree-n-*-total` counts them."""

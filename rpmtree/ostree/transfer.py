@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rpmtree.errors import StoreError
 from rpmtree.ostree.objects import Kind
-from rpmtree.ostree.relabel import label_of
 from rpmtree.ostree.store import Store
 from rpmtree.ostree.tree import Directory, Written
 
@@ -94,21 +93,6 @@ def check_commit(source: Store, commit: bytes, root: Directory, written: Written
     for kind, checksums in _wanted(commit, root, written).items():
         for checksum in checksums:
             _check(source.object_path(kind, checksum))
-
-
-def labelled_by_kernel(source: Store, root: Directory) -> tuple[bytes, ...]:
-    """The files and links of a tree without labels that have one on disk, as all have that are made where SELinux runs.
-
-    Raises StoreError.
-    """
-    return tuple(sorted(file for file in root.all_files() if _has_label(source.object_path(Kind.FILE, file))))
-
-
-def _has_label(path: str) -> bool:
-    try:
-        return label_of(path) is not None
-    except OSError as error:
-        raise StoreError(f"the object {path} can't be read: {error.strerror}") from error
 
 
 def _check(path: str) -> None:

@@ -10,16 +10,20 @@ import os
 import selectors
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 from rpmtree import command, errors
 from rpmtree.errors import StoreError, ToolError
 from rpmtree.ostree import objects, tree
+from rpmtree.ostree.bases import branches
+from rpmtree.ostree.checking import Checker, is_whole
+from rpmtree.ostree.mending import put_aside
 from rpmtree.ostree.objects import Commit, Kind
 from rpmtree.ostree.refs import read_ref, write_refs
-from rpmtree.ostree.relabel import Order, relabel_all
+from rpmtree.ostree.relabel import Order, label_of, relabel_all
 from rpmtree.ostree.selinux import Labeller, Policy, labeller_of, packed
 from rpmtree.ostree.store import Staging, Store
 from rpmtree.ostree.tree import Directory
@@ -92,6 +96,10 @@ class CachedPackage:
         found = self.commit.metadata.get(POLICY)
         return str(found.value) if found is not None else ""
 
+    def is_labelled_by(self, policy: Policy | None) -> bool:
+        """Whether its files have the labels of this policy; without one, none."""
+        return self.policy == (policy.checksum if policy is not None else "")
+
     @property
     def unsupported(self) -> tuple[str, ...]:
         """Paths that have no place in a deployed tree."""
@@ -105,7 +113,7 @@ class PackageCache:
         self.store = store
 
     def find(self, wanted: Wanted) -> CachedPackage | None:
-        """The package, if it was imported from this very file and checked as is wanted now."""
+        """The package, if it was imported from this very file, and checked as is wanted now, and no file is missing."""
         found = self._read(wanted.nevra, wanted.ref)
         if found is None or found.file_checksum != wanted.checksum:
             return None
@@ -114,7 +122,7 @@ class PackageCache:
         return found
 
     def named(self, nevra: Nevra) -> CachedPackage | None:
-        """The package of that name, whatever file it was imported from."""
+        """As `find`, the package of that name, whatever file it was imported from."""
         return self._read(nevra, ref_of(nevra.name, nevra.evra))
 
     def _read(self, nevra: Nevra, ref: str) -> CachedPackage | None:
@@ -131,12 +139,13 @@ class PackageCache:
         version = commit.metadata.get("strata.import-version")
         if version is None or version.value != IMPORT_VERSION:
             return None
-        return CachedPackage(nevra, checksum, commit)
+        found = CachedPackage(nevra, checksum, commit)
+        return found if all(self.store.has(Kind.FILE, file) for file in found.tree.all_files()) else None
 
     def add(
         self, jobs: Sequence[tuple[Wanted, Path]], reporter: Reporter, policy: Policy | None = None
     ) -> list[CachedPackage]:
-        """Import RPM files, with labels of `policy`, and make them durable.
+        """Import RPM files, with labels of `policy`, and make them durable; what was on their branches is gone.
 
         All or none: raises what the first bad one raises.
         """
@@ -150,60 +159,85 @@ class PackageCache:
             else:
                 checksums = _import_all(self.store, staging, jobs, reporter, policy)
             staging.publish()
-        write_refs(
-            self.store.path,
-            {wanted.ref: checksum for (wanted, _), checksum in zip(jobs, checksums, strict=True)},
-        )
-        return [
-            CachedPackage(wanted.nevra, checksum, self.store.commit(checksum))
-            for (wanted, _), checksum in zip(jobs, checksums, strict=True)
-        ]
+        return self._name([(wanted, checksum) for (wanted, _), checksum in zip(jobs, checksums, strict=True)])
 
     def relabel(self, packages: Sequence[tuple[Wanted, CachedPackage]], policy: Policy | None) -> list[CachedPackage]:
         """Give packages that are here the labels of another policy, or none, durably; as they were they are gone.
 
-        Raises StoreError, ToolError.
+        Those that have a damaged file are left as they are, and out. Raises StoreError, ToolError.
         """
+        new = []
         with Staging(self.store) as staging, labeller_of(policy) as labeller:
-            trees = [found.tree for _, found in packages]
-            asked = [one for root in trees for one in _orders(staging, root, labeller)]
-            made = relabel_all(staging, [order for *_, order in asked])
-            for (directory, name, _), checksum in zip(asked, made, strict=True):
-                directory.files[name] = checksum
-            checksums = [
-                _rewrite(staging, found.commit, root, policy) for (_, found), root in zip(packages, trees, strict=True)
-            ]
+            orders = [_orders(staging, found, labeller) for _, found in packages]
+            asked = list(dict.fromkeys(order for theirs in orders for order in theirs.values()))
+            made = dict(zip(asked, relabel_all(staging, asked), strict=True))
+            for (wanted, found), theirs in zip(packages, orders, strict=True):
+                files = {path: done for path, order in theirs.items() if (done := made[order]) is not None}
+                if len(files) == len(theirs):
+                    new.append((wanted, _rewrite(staging, found, files, policy)))
             staging.publish()
-        write_refs(
-            self.store.path, {wanted.ref: checksum for (wanted, _), checksum in zip(packages, checksums, strict=True)}
-        )
-        for (_, found), checksum in zip(packages, checksums, strict=True):
-            if found.checksum != checksum:  # `ostree fsck` would go on from it to files that the kernel has labelled
-                Path(self.store.object_path(Kind.COMMIT, found.checksum)).unlink(missing_ok=True)
-        return [
-            replace(found, checksum=checksum, commit=self.store.commit(checksum))
-            for (_, found), checksum in zip(packages, checksums, strict=True)
-        ]
+        return self._name(new)
+
+    def damaged(self, found: CachedPackage) -> list[bytes]:
+        """The files of a package that are not what their names say; all are read."""
+        checker, files = Checker(), found.tree.all_files()
+        return [file for file in files if is_whole(self.store, Kind.FILE, file, checker) is False]
+
+    def put_aside_damaged(self, found: CachedPackage) -> bool:
+        """Take the names of a package's damaged files away, so that they can be imported anew; whether there were any.
+
+        Raises StoreError.
+        """
+        damaged = self.damaged(found)
+        for file in damaged:
+            put_aside(self.store, Kind.FILE, file)
+        return bool(damaged)
+
+    def _name(self, new: Sequence[tuple[Wanted, bytes]]) -> list[CachedPackage]:
+        """Put commits on their branches, durably; a commit that no branch names any more is gone.
+
+        Else `ostree fsck` would go on from it to files that a kernel which runs SELinux has labelled.
+        """
+        refs = {wanted.ref: checksum for wanted, checksum in new}
+        before = {checksum for ref in refs if (checksum := self._named(ref)) is not None}
+        write_refs(self.store.path, refs)
+        if left := before.difference(refs.values()):
+            for checksum in left.difference(map(self._named, branches(self.store.path, ""))):
+                Path(self.store.object_path(Kind.COMMIT, checksum)).unlink(missing_ok=True)
+        return [CachedPackage(wanted.nevra, checksum, self.store.commit(checksum)) for wanted, checksum in new]
+
+    def _named(self, ref: str) -> bytes | None:
+        """The checksum that a branch has; None where it is damaged, too."""
+        with suppress(StoreError):
+            return read_ref(self.store.path, ref)
+        return None
 
 
-def _orders(staging: Staging, root: Directory, labeller: Labeller | None) -> Iterator[tuple[Directory, str, Order]]:
-    """Each file of a package's tree: the directory that it is in, its name, and what it is to become."""
-    for path, directory in root.walk():
+def _orders(staging: Staging, found: CachedPackage, labeller: Labeller | None) -> dict[str, Order]:
+    """What files of a package are to become, by path; those that have their label stay. Raises StoreError."""
+    orders: dict[str, Order] = {}
+    for where, directory in found.tree.walk():
         for name, checksum in directory.files.items():
-            label = None
-            if labeller is not None:
-                label = labeller.label_in_root(os.path.join("/", path, name), staging.mode_of(checksum))
-            yield directory, name, (checksum, label)
+            path = os.path.join(where, name)
+            label = labeller.label_in_root(f"/{path}", staging.mode_of(checksum)) if labeller is not None else None
+            # In a package without labels what there is on disk is by the kernel.
+            if not found.policy or label_of(staging.path_of(checksum)) != label:
+                orders[path] = checksum, label
+    return orders
 
 
-def _rewrite(staging: Staging, commit: Commit, root: Directory, policy: Policy | None) -> bytes:
-    """Stage the commit of a package with another tree; gives its checksum."""
+def _rewrite(staging: Staging, found: CachedPackage, files: Mapping[str, bytes], policy: Policy | None) -> bytes:
+    """Stage the commit of a package with other files, by path; gives its checksum."""
+    root = found.tree
+    for where, directory in root.walk():
+        directory.files = {name: files.get(os.path.join(where, name), old) for name, old in directory.files.items()}
     written = tree.write(staging, root)
     changed = {
         "strata.tree": Variant("ay", tree.pack(root)),
         POLICY: Variant("s", policy.checksum if policy is not None else ""),
     }
-    value = replace(commit, tree=written.tree, meta=written.meta, metadata={**commit.metadata, **changed})
+    metadata = {**found.commit.metadata, **changed}
+    value = replace(found.commit, tree=written.tree, meta=written.meta, metadata=metadata)
     return staging.add_metadata(Kind.COMMIT, objects.commit(value))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from rpmtree.errors import StoreError
 from rpmtree.ostree.selinux import Policy
 from rpmtree.pkgcache.cache import CachedPackage, PackageCache, Wanted
 from rpmtree.pkgcache.choices import USUAL, ImportChoices
 from rpmtree.progress import Reporter, step
+from rpmtree.rpm.nevra import Nevra
 from rpmtree.rpm.request import Solution
 from rpmtree.rpm.solver import PackageSource
 
@@ -40,20 +42,37 @@ def ensure_imported(
         )
         for package in solution.packages
     ]
-    found = {want.nevra: cache.find(want) for want in wanted}
-    missing = [package for package in solution.packages if found[package.nevra] is None]
+    found = {want.nevra: package for want in wanted if (package := cache.find(want)) is not None}
+    others = [
+        (want, found.pop(want.nevra))
+        for want in wanted
+        if want.nevra in found and not found[want.nevra].is_labelled_by(policy)
+    ]
+    if others:
+        with step(reporter, "Relabelling") as relabelling:
+            relabelled = cache.relabel(others, policy)
+            found |= {package.nevra: package for package in relabelled}
+            relabelling.summary = f"{len(relabelled)} packages"
+    missing = [package for package in solution.packages if package.nevra not in found]
     if missing:
+        if gone := [package.nevra for package in missing if package.checksum in local]:
+            raise lost(gone[0])
         with step(reporter, "Fetching") as fetching:
             paths = source.fetch(missing, reporter)
             fetching.summary = f"{len(missing)} packages"
         with step(reporter, "Importing") as importing:
-            jobs = [(want, paths[want.nevra]) for want in wanted if found[want.nevra] is None]
+            for _, damaged in others:
+                if damaged.nevra not in found:
+                    cache.put_aside_damaged(damaged)
+            jobs = [(want, paths[want.nevra]) for want in wanted if want.nevra not in found]
             found |= {package.nevra: package for package in cache.add(jobs, reporter, policy)}
             importing.summary = f"{len(jobs)} packages"
-    there = [(want, package) for want in wanted if (package := found[want.nevra]) is not None]
-    others = [(want, package) for want, package in there if package.policy != (policy.checksum if policy else "")]
-    if others:
-        with step(reporter, "Relabelling") as relabelling:
-            found |= {package.nevra: package for package in cache.relabel(others, policy)}
-            relabelling.summary = f"{len(others)} packages"
-    return tuple(package for package in found.values() if package is not None)
+    return tuple(found[want.nevra] for want in wanted)
+
+
+def lost(nevra: Nevra) -> StoreError:
+    """That a package which came as a file, and can't be fetched, is not there, or has lost files."""
+    return StoreError(
+        f"the package {nevra}, which came as a file, is not whole in the repository any more",
+        hint=f"install the file again, or `layer uninstall {nevra.name}`",
+    )

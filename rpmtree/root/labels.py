@@ -33,6 +33,7 @@ NOTES = "strata-labels"
 _KEPT = 4
 _PACKED = "(ayaayay)"
 _ROW = 66
+_MENDING = "on a host `layer repair` gets it back; a cache of composes may be removed"
 #: Stands for the checksum where a label alone is noted: of a directory, or of what scripts made.
 _NONE = b"\0" * 32
 
@@ -133,7 +134,7 @@ class Labelling:
 
     def relabel(self, checksum: bytes, label: bytes | None) -> bytes:
         """A file or link with another label. Raises StoreError."""
-        return relabel(self._staging, checksum, label)
+        return self._whole(checksum, relabel(self._staging, checksum, label))
 
     def label_tree(self, root: Directory) -> None:
         """Give all in a tree, with configuration at /etc, its labels; the tree is changed. Raises StoreError."""
@@ -141,8 +142,7 @@ class Labelling:
         orders: dict[Order, None] = {}
         asked: list[tuple[Directory, str, str, Order]] = []
         for directory, name, path, checksum in self._waiting:
-            mode = os.lstat(self._staging.path_of(checksum)).st_mode
-            order = checksum, self._ask(path, mode)
+            order = checksum, self._ask(path, self._staging.mode_of(checksum))
             orders[order] = None
             asked.append((directory, name, path, order))
         done = self._made(list(orders))
@@ -196,11 +196,7 @@ class Labelling:
 
     def _is_right(self, path: str, checksum: bytes) -> bool:
         """Whether a file that has its label, and not one by the kernel, has the right one."""
-        where = self._staging.path_of(checksum)
-        try:
-            return label_of(where) == self.label(path, os.lstat(where).st_mode)
-        except OSError as error:
-            raise StoreError(f"{where} can't be read: {error.strerror}") from error
+        return label_of(self._staging.path_of(checksum)) == self.label(path, self._staging.mode_of(checksum))
 
     def _made(self, orders: list[Order]) -> dict[Order, bytes]:
         """The objects for orders: one that was made for another policy, or another path, or a new one."""
@@ -212,8 +208,16 @@ class Labelling:
                 if (source, label) in wanted and (source, label) not in done and store.has(Kind.FILE, result):
                     done[source, label] = result
         missing = [order for order in orders if order not in done]
-        done.update(zip(missing, relabel_all(self._staging, missing), strict=True))
+        for order, made in zip(missing, relabel_all(self._staging, missing), strict=True):
+            done[order] = self._whole(order[0], made)
         return done
+
+    def _whole(self, checksum: bytes, made: bytes | None) -> bytes:
+        """What an object was made into. Raises StoreError where it is damaged."""
+        if made is None:
+            path = self._staging.path_of(checksum)
+            raise StoreError(f"the object {path} was changed after it was made", hint=_MENDING)
+        return made
 
 
 @contextmanager

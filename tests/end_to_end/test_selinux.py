@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -203,6 +204,31 @@ def test_without_labels_where_selinux_runs(bench: Bench, mode: str) -> None:
     bench.check()
 
 
+@pytest.mark.parametrize("mode", ["archive", "bare-user"])
+@pytest.mark.parametrize("kernel", [False, True])
+def test_a_labelled_layer_on_a_tree_without_labels(bench: Bench, mode: str, kernel: bool) -> None:
+    """What has a label of its own keeps it."""
+    layers, tree = bench.top / "layers", bench.top / "layer/usr/share/demo"
+    tree.mkdir(parents=True)
+    (tree / "one").write_text("one")
+    os.setxattr(tree / "one", "security.selinux", b"system_u:object_r:demo_t:s0\0")
+    ostree(layers, "init", "--mode=archive")
+    owner = ("--owner-uid=0", "--owner-gid=0")
+    ostree(layers, "commit", "--branch=demo/one", f"--tree=dir={bench.top / 'layer'}", "--subject=x", *owner)
+    bench.treefile |= {"packages": ["greeter", "kernel"], "selinux": False, "ostree-layers": ["demo/one"]}
+    bench.init(mode)
+    bench.compose("--no-parent", f"--layer-repo={layers}")
+    if kernel:
+        first = bench.commit()
+        label_as_a_kernel(bench.cachedir / "pkgcache-repo")
+        bench.init(mode)
+        bench.compose("--no-parent", "--force-nocache", f"--layer-repo={layers}")
+        assert bench.commit() == first
+    assert "demo_t" in ostree(bench.repo, "ls", "-X", REF, "/usr/share/demo/one")
+    assert "security.selinux" not in ostree(bench.repo, "ls", "-X", REF, "/usr/bin/greet")
+    bench.check()
+
+
 TOOLS = "[tools]\nname=Tools\nbaseurl=file://{}\nenabled=1\ngpgcheck=0\nmetadata_expire=0\n"
 _LOCAL = "/etc/selinux/stone/contexts/files/file_contexts.local"
 
@@ -255,10 +281,19 @@ class Machine:
             made.deploy("test", ostree(repo, "rev-parse", ref).strip(), f"[origin]\nrefspec=site:{ref}\n")
         return cls(made, top)
 
-    def layer(self, verb: str, *words: str | Path) -> None:
+    def fetch_another_policy(self, bench: Bench) -> None:
+        """Compose a base with other labels for programs, onto the local branch."""
+        changed = policy("2", contexts=CONTEXTS.replace(":bin_t:", ":binary_t:"))
+        bench.add_repo("newer", [changed, repos_of(bench)])
+        bench.compose()
+        ostree(self.sysroot.repo_path, "pull-local", str(bench.repo), REF)
+
+    def layer(self, verb: str, *words: str | Path, status: int = 0) -> str:
+        """Gives what it says on standard error."""
         argv = [str(COMPOSE.with_name("layer")), *verb.split(), f"--sysroot={self.sysroot.path}", *map(str, words)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == status, done.stderr
+        return done.stderr
 
     def tree(self) -> Path:
         """The commit of the first deployment, as files."""
@@ -297,10 +332,7 @@ def test_where_selinux_runs_a_repository_stays_whole(bench_of_machine: Bench) ->
     label_as_a_kernel(repo)
     machine.tree()
     # Another policy: packages that were kept are labelled anew.
-    changed = policy("2", contexts=CONTEXTS.replace(":bin_t:", ":binary_t:"))
-    bench_of_machine.add_repo("newer", [changed, repos_of(bench_of_machine)])
-    bench_of_machine.compose()
-    ostree(repo, "pull-local", str(bench_of_machine.repo), REF)
+    machine.fetch_another_policy(bench_of_machine)
     before = {path.name for path in repo.glob("objects/*/*.file")}
     machine.layer("rebase", f":{REF}")
     label_as_a_kernel(repo)
@@ -317,6 +349,59 @@ def test_where_selinux_runs_a_repository_stays_whole(bench_of_machine: Bench) ->
     machine.layer("install", *where.rglob("loose*.rpm"))
     label_as_a_kernel(repo)
     assert labels(machine.tree())["/usr/bin/loose"][1] == "system_u:object_r:binary_t:s0"
+    # One whose request is inactive is put on nothing.
+    dormant = rpm("greeter", epoch=1, version="2.0~rc1", files={"/usr/bin/greet2": "x"})
+    (inactive,) = make_repo(bench_of_machine.top / "inactive", [dormant]).rglob("greeter*.rpm")
+    machine.layer("install --allow-inactive", inactive)
+    label_as_a_kernel(repo)
+    machine.tree()
+
+
+def test_a_deployed_file_that_was_changed_is_not_taken_along(bench_of_machine: Bench) -> None:
+    """It is an object of the package cache, and another policy makes another object of it."""
+    machine = Machine.make(bench_of_machine)
+    machine.layer("install", "tool")
+    (machine.sysroot.deployments()[0].path / "usr/bin/tool").write_text("evil\n")
+    machine.fetch_another_policy(bench_of_machine)
+    machine.layer("rebase", f":{REF}")
+    found = machine.sysroot.deployments()[0]
+    assert (found.path / "usr/bin/tool").read_text() == "#!/bin/sh\n"
+    assert "binary_t" in (labels(found.path / "usr/bin")["/tool"][1] or "")
+    machine.layer("verify", "0")
+
+
+def test_a_package_that_came_as_a_file_and_was_changed(bench_of_machine: Bench) -> None:
+    machine = Machine.make(bench_of_machine)
+    (tool,) = (bench_of_machine.top / "tools").rglob("tool-*.rpm")
+    machine.layer("install", tool)
+    (before,) = machine.sysroot.deployments()[:1]
+    (before.path / "usr/bin/tool").write_text("evil\n")
+    machine.fetch_another_policy(bench_of_machine)
+    said = machine.layer("rebase", f":{REF}", status=8)
+    assert "tool-1.0-1.noarch, which came as a file, is not whole in the repository any more" in said
+    assert machine.sysroot.deployments()[0].checksum == before.checksum
+    machine.layer("install --idempotent", tool)
+    machine.layer("rebase", f":{REF}")
+    assert (machine.sysroot.deployments()[0].path / "usr/bin/tool").read_text() == "#!/bin/sh\n"
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_package_with_a_file_that_is_lost_is_fetched_again(bench_of_machine: Bench, another: bool) -> None:
+    machine = Machine.make(bench_of_machine)
+    repo = machine.sysroot.repo_path
+    machine.layer("install", "tool")
+    tree = checked_out(repo, machine.sysroot.deployments()[0].checksum, bench_of_machine.top)
+    inode = (tree / "usr/share/tool/data").stat().st_ino
+    (lost,) = (path for path in repo.glob("objects/*/*.file") if path.lstat().st_ino == inode)
+    lost.unlink()
+    if another:
+        machine.fetch_another_policy(bench_of_machine)
+        machine.layer("rebase", f":{REF}")
+    else:
+        machine.layer("install", "module")
+    assert lost.exists()
+    assert (machine.sysroot.deployments()[0].path / "usr/share/tool/data").read_text() == "data\n"
+    machine.tree()
 
 
 def test_a_layered_package_that_changes_the_policy_relabels_the_base(bench_of_machine: Bench) -> None:

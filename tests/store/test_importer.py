@@ -238,6 +238,7 @@ def test_links_across_places(cache: PackageCache, tmp_path: Path) -> None:
 
 
 POLICY = Policy("stone", {"": CONTEXTS.encode()})
+OTHER = Policy("stone", {"": CONTEXTS.replace("greet_exec_t", "hello_exec_t").encode()})
 
 
 def labelled_package(name: str = "foo") -> Package:
@@ -320,13 +321,12 @@ def test_workers_label_as_this_process_does(cache: PackageCache, tmp_path: Path)
 def test_another_policy_relabels_what_is_there(cache: PackageCache, tmp_path: Path) -> None:
     want, path = built(tmp_path, labelled_package())
     (bare,) = cache.add([(want, path)], Reporter())
-    other = Policy("stone", {"": CONTEXTS.replace("greet_exec_t", "hello_exec_t").encode()})
     (first,) = cache.add([(want, path)], Reporter(), POLICY)
-    (second,) = cache.relabel([(want, first)], other)
+    (second,) = cache.relabel([(want, first)], OTHER)
     before = labels_of(cache, first)
     changed = {name for name, label in labels_of(cache, second).items() if label != before[name]}
     assert changed == {"usr/bin/greet", "usr/share/a"}  # each name for itself now
-    (imported,) = cache.add([(want, path)], Reporter(), other)
+    (imported,) = cache.add([(want, path)], Reporter(), OTHER)
     assert programs(imported) == programs(second)
     # Whatever the kernel has made of objects without labels, they are read without.
     label_as_a_kernel(cache.store.path)
@@ -334,6 +334,68 @@ def test_another_policy_relabels_what_is_there(cache: PackageCache, tmp_path: Pa
     (without,) = cache.relabel([(want, second)], None)
     assert without.checksum == bare.checksum
     assert cache.find(want) == without
+
+
+def commits(cache: PackageCache) -> set[str]:
+    return {f"{path.parent.name}{path.stem}" for path in cache.store.path.glob("objects/*/*.commit")}
+
+
+def test_another_policy_with_the_same_labels_copies_nothing(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, rpm("foo", files={"/usr/bin/greet": file("hello"), "/usr/lib/x": symlink("y")}))
+    (first,) = cache.add([(want, path)], Reporter(), POLICY)
+    objects = {path.name for path in cache.store.path.glob("objects/*/*.file")}
+    (second,) = cache.relabel([(want, first)], Policy("stone", {"": f"{CONTEXTS}# of another release\n".encode()}))
+    assert second.policy != first.policy
+    assert second.tree.same_as(first.tree)
+    assert {path.name for path in cache.store.path.glob("objects/*/*.file")} == objects
+
+
+def test_a_package_with_a_damaged_file_is_not_relabelled(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, labelled_package())
+    whole = built(tmp_path / "whole", labelled_package("whole"))
+    first, other = cache.add([(want, path), whole], Reporter(), POLICY)
+    own, theirs = (Path(cache.store.object_path(Kind.FILE, programs(found)["greet"])) for found in (first, other))
+    assert own == theirs, "the same content is one object, and both are damaged"
+    assert len(cache.relabel([(want, first), (whole[0], other)], OTHER)) == 2
+    first, other = cache.add([(want, path), whole], Reporter(), POLICY)
+    own.write_text("evil")
+    assert cache.relabel([(want, first), (whole[0], other)], OTHER) == []
+    assert cache.find(want) == first
+    assert cache.put_aside_damaged(first)
+    assert cache.find(want) is None
+    assert not cache.put_aside_damaged(first)
+    (again,) = cache.add([(want, path)], Reporter(), POLICY)
+    assert again == first
+    assert own.read_text() == "hello"
+    assert (cache.store.path / "strata-damaged" / f"{own.parent.name}{own.name}").read_text() == "evil"
+    fsck(cache)
+
+
+def test_a_package_with_a_missing_file_is_imported_anew(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, labelled_package())
+    (found,) = cache.add([(want, path)], Reporter())
+    Path(cache.store.object_path(Kind.FILE, programs(found)["ping"])).unlink()
+    assert cache.find(want) is None
+    assert cache.add([(want, path)], Reporter()) == [found]
+    assert cache.find(want) == found
+    fsck(cache)
+
+
+def test_a_commit_stays_while_a_branch_names_it(cache: PackageCache, tmp_path: Path) -> None:
+    want, path = built(tmp_path, labelled_package())
+    local = replace(want, local=True)
+    (bare,) = cache.add([(want, path)], Reporter())
+    (first,) = cache.add([(want, path)], Reporter(), POLICY)
+    assert commits(cache) == {first.checksum.hex()}, "what is labelled takes the place of what was not"
+    assert cache.add([(local, path)], Reporter(), POLICY) == [first]
+    (second,) = cache.relabel([(want, first)], OTHER)
+    assert commits(cache) == {first.checksum.hex(), second.checksum.hex()}
+    assert cache.find(local) == first
+    assert cache.relabel([(local, first)], OTHER) == [second]
+    assert commits(cache) == {second.checksum.hex()}
+    assert bare.checksum not in (first.checksum, second.checksum)
+    label_as_a_kernel(cache.store.path)
+    fsck(cache)
 
 
 def test_the_root_directory_may_be_owned(cache: PackageCache, tmp_path: Path) -> None:

@@ -170,10 +170,47 @@ def test_an_object_that_is_not_there(store: Store) -> None:
         with pytest.raises(StoreError):
             relabel_all(staging, [(b"x" * 32, b"a\0")])
         bad.unlink()
-        bad.mkdir()  # there is something, and a process comes to it
         with pytest.raises(StoreError) as caught:
             relabel_all(staging, orders)
     assert str(bad) in caught.value.message
+
+
+def test_what_a_process_that_labels_says_is_heard(store: Store) -> None:
+    orders = [(checksum, b"a\0") for checksum in a_tree(store, 400).make("usr/share/many").files.values()]
+    with Staging(store) as staging:
+        for fan in range(256):
+            (staging.directory / f"{fan:02x}").write_text("no directory")
+        with pytest.raises(StoreError, match="can't write"):
+            relabel_all(staging, orders)
+
+
+@pytest.mark.parametrize("count", [1, 400])
+@pytest.mark.parametrize("damage", ["content", "mode", "kind"])
+def test_a_damaged_object_is_not_taken(store: Store, count: int, damage: str) -> None:
+    """It would get a name that says that it is right."""
+    files = a_tree(store, count).make("usr/share/many").files
+    orders = [(checksum, b"a\0") for checksum in files.values()]
+    bad = Path(store.object_path(Kind.FILE, files["0"]))
+    if damage == "content":
+        bad.write_text("evil")
+    elif damage == "mode":
+        bad.chmod(0o4755)
+    else:
+        bad.unlink()
+        bad.mkdir()
+    with Staging(store) as staging:
+        made = dict(zip(files, relabel_all(staging, orders), strict=True))
+        assert [name for name, checksum in made.items() if checksum is None] == ["0"]
+        assert staging.publish() == count - 1
+
+
+def test_of_a_damaged_base_nothing_is_labelled(store: Store) -> None:
+    root = a_tree(store)
+    bad = Path(store.object_path(Kind.FILE, root.make("usr/bin").files["greet"]))
+    bad.write_text("evil")
+    with pytest.raises(StoreError, match="was changed after it was made") as caught:
+        commit(store, root, Labels(policy()))
+    assert "layer repair" in (caught.value.hint or "")
 
 
 def test_two_policies_relabel_what_differs(store: Store) -> None:
