@@ -92,19 +92,17 @@ def _kernels(modules: Directory | None) -> dict[str, bytes]:
 
 
 def _nearest(context: Context, base: Base) -> Checkout | None:
-    """A tree that is there and has much in common with the base: itself, something on it, else what is deployed."""
+    """A tree that is there and has much in common with what is made: the one before, best if it is of the same base."""
     store, before = base.store, context.before.deployment
 
-    def distance(found: Deployment) -> int:
+    def distance(found: Deployment) -> tuple[bool, bool]:
         checksum = bytes.fromhex(found.checksum)
-        if checksum == base.checksum:
-            return 0
-        return 1 if base_of(checksum, store.commit(checksum)) == base.checksum else 2 if found.id == before.id else 3
+        return base_of(checksum, store.commit(checksum)) != base.checksum, found.id != before.id
 
     there = [found for found in context.system.sysroot.deployments() if (found.path / "usr").is_dir()]
     if not there:
         return None
     found = min(there, key=distance)
-    if distance(found) == 0:
+    if found.checksum == base.checksum.hex():
         return Checkout(found.path, base.root)
     return Checkout(found.path, read_root(store, store.commit(bytes.fromhex(found.checksum))))

@@ -59,7 +59,7 @@ class Context:
     @property
     def cache(self) -> PackageCache:
         """Imported packages."""
-        return PackageCache(self.workspace.store)
+        return self.workspace.cache
 
 
 @dataclass(frozen=True, slots=True)

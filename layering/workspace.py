@@ -23,6 +23,7 @@ from rpmtree.ostree.prune_lock import shared_lock
 from rpmtree.ostree.refs import INCOMING, REF_PREFIX
 from rpmtree.ostree.repo import remove_staging
 from rpmtree.ostree.store import Store, remove_stale_staging
+from rpmtree.pkgcache.cache import PackageCache
 
 #: Beside rpm-ostree's own directory in the repository (its `extensions/rpmostree/private`).
 _WORK = "extensions/strata"
@@ -30,11 +31,12 @@ _WORK = "extensions/strata"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The directories of a transaction: `metadata` is kept, `work` is not."""
+    """The directories of a transaction, `metadata` is kept and `work` is not, and the packages that are imported."""
 
     store: Store
     metadata: Path
     work: Path
+    cache: PackageCache
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def open_workspace(system: System) -> Iterator[Workspace]:
         except OSError as error:
             raise StoreError(f"can't make {error.filename}: {error.strerror}") from error
         with shared_lock(store.path):
-            yield Workspace(store, metadata, work)
+            yield Workspace(store, metadata, work, PackageCache(store))
 
 
 def clear_leftovers(system: System) -> None:
@@ -95,7 +97,8 @@ def borrowed_workspace(system: System) -> Iterator[Workspace]:
         except OSError as error:
             raise StoreError(f"the metadata in {kept} can't be read: {error.strerror or error}") from error
         metadata.mkdir(exist_ok=True)
-        yield Workspace(Store(system.sysroot.repo_path), metadata, work)
+        store = Store(system.sysroot.repo_path)
+        yield Workspace(store, metadata, work, PackageCache(store))
 
 
 def _link_or_copy(source: str, target: str) -> str:

@@ -107,10 +107,11 @@ class CachedPackage:
 
 
 class PackageCache:
-    """Packages in the `bare` repository of `store`."""
+    """Packages in the `bare` repository of `store`. Each is read once: nobody else may change them meanwhile."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._known: dict[str, CachedPackage | None] = {}
 
     def find(self, wanted: Wanted) -> CachedPackage | None:
         """The package, if it was imported from this very file, and checked as is wanted now, and no file is missing."""
@@ -126,6 +127,11 @@ class PackageCache:
         return self._read(nevra, ref_of(nevra.name, nevra.evra))
 
     def _read(self, nevra: Nevra, ref: str) -> CachedPackage | None:
+        if ref not in self._known:
+            self._known[ref] = self._load(nevra, ref)
+        return self._known[ref]
+
+    def _load(self, nevra: Nevra, ref: str) -> CachedPackage | None:
         checksum = None
         try:
             checksum = read_ref(self.store.path, ref)
@@ -191,6 +197,8 @@ class PackageCache:
         damaged = self.damaged(found)
         for file in damaged:
             put_aside(self.store, Kind.FILE, file)
+        if damaged:
+            self._known.clear()
         return bool(damaged)
 
     def _name(self, new: Sequence[tuple[Wanted, bytes]]) -> list[CachedPackage]:
@@ -204,6 +212,7 @@ class PackageCache:
         if left := before.difference(refs.values()):
             for checksum in left.difference(map(self._named, branches(self.store.path, ""))):
                 Path(self.store.object_path(Kind.COMMIT, checksum)).unlink(missing_ok=True)
+        self._known.clear()
         return [CachedPackage(wanted.nevra, checksum, self.store.commit(checksum)) for wanted, checksum in new]
 
     def _named(self, ref: str) -> bytes | None:

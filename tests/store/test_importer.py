@@ -375,6 +375,7 @@ def test_a_package_with_a_missing_file_is_imported_anew(cache: PackageCache, tmp
     want, path = built(tmp_path, labelled_package())
     (found,) = cache.add([(want, path)], Reporter())
     Path(cache.store.object_path(Kind.FILE, programs(found)["ping"])).unlink()
+    cache = PackageCache(cache.store)
     assert cache.find(want) is None
     assert cache.add([(want, path)], Reporter()) == [found]
     assert cache.find(want) == found
