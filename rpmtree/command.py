@@ -138,10 +138,12 @@ def spawn(
 
 def spawn_own(module: str, *, stdin: int, stdout: int = subprocess.PIPE, stderr: int) -> subprocess.Popen[bytes]:
     """As `spawn`, one of the project's modules, by the Python that runs this one."""
-    # -P: a module in the working directory must not be taken for one of Python's.
-    argv = [sys.executable, "-P", "-m", module]
-    # It finds us where this process has found us: that need not be where Python looks by itself.
-    env = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    # -P: a module in the working directory must not be taken for one of Python's. -S: what a machine adds to each start
+    # of Python takes longer than the rest of it.
+    argv = [sys.executable, "-P", "-S", "-m", module]
+    # It finds modules where this process has found them: that need not be where Python looks by itself.
+    found = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
+    env = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[1]), *found))}
     return spawn(argv, stdin=stdin, stdout=stdout, stderr=stderr, env=env)
 
 
