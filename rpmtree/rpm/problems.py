@@ -8,19 +8,25 @@ from collections.abc import Callable, Collection, Sequence
 
 #: What libsolv says of a request as such; it tells nothing once a reason stands beside it.
 _EMPTY = "conflicting requests"
-_EXCLUDED = re.compile(r"package (?P<package>\S+) is filtered out by exclude filtering")
+#: libdnf names the repository of each package since 0.73, and before where two packages have one name. What is
+#: installed and what is given as a file has one as well, in name only.
+_FROM = r"(?: from \S+)?"
+_FROM_NO_REPOSITORY = re.compile(r" from @\S+")
+_EXCLUDED = re.compile(rf"package (?P<package>\S+){_FROM} is filtered out by exclude filtering")
 #: What follows from another rule beside it, or from how libsolv looks for one.
-_ASIDE = re.compile(r"problem with installed package (\S+)|\S+ has inferior architecture")
+_ASIDE = re.compile(rf"problem with installed package (\S+)|\S+{_FROM} +has inferior architecture")
 _NO_PROVIDER = ", but none of the providers can be installed"
-_REQUIRES = re.compile(r"package (?P<who>\S+) requires (?P<what>.+)")
-_AGAINST = re.compile(r"package (?P<one>\S+) (?:conflicts with|obsoletes) (?P<what>.+?) provided by (?P<other>\S+)")
-_BOTH = re.compile(r"cannot install both (?P<one>\S+?)(?: from \S+)? and (?P<other>\S+?)(?: from \S+)?")
+_REQUIRES = re.compile(rf"package (?P<who>\S+){_FROM} requires (?P<what>.+)")
+_AGAINST = re.compile(
+    rf"package (?P<one>\S+){_FROM} (?:conflicts with|obsoletes) (?P<what>.+?) provided by (?P<other>\S+)"
+)
+_BOTH = re.compile(rf"cannot install both (?P<one>\S+){_FROM} and (?P<other>\S+)")
 _ADVICE = (
     (re.compile(r"nothing provides (?P<what>.+?) needed by (?P<who>\S+)"),
      "add a repository that has {what}, or do without {who}"),
     (_AGAINST, "ask for {one} or {other}, not both"),
     (_BOTH, "let what asks for one of the two go"),
-    (re.compile(r"(?P<one>\S+) does not have a compatible architecture"),
+    (re.compile(r"does not have a compatible architecture"),
      "compose for that architecture, or do without it"),
 )  # fmt: skip
 
@@ -39,14 +45,11 @@ def explain(
     """
     said = list(dict.fromkeys(rule for rule in rules if rule != _EMPTY and not _ASIDE.fullmatch(rule)))
     said = said or [rule for rule in rules if rule != _EMPTY] or [_EMPTY]
-    lines: list[str] = []
+    excluded = {rule: match["package"] for rule in said if (match := _EXCLUDED.fullmatch(rule))}
+    lines = [_in_terms_of_the_base(rule.replace(_NO_PROVIDER, ""), base) for rule in said if rule not in excluded]
     kept: dict[str, list[str]] = {}
-    for rule in said:
-        excluded = _EXCLUDED.fullmatch(rule)
-        if excluded:
-            kept.setdefault(why_excluded(excluded["package"]), []).append(excluded["package"])
-        else:
-            lines.append(_in_terms_of_the_base(rule.replace(_NO_PROVIDER, ""), base))
+    for package in dict.fromkeys(excluded.values()):
+        kept.setdefault(why_excluded(package), []).append(package)
     for reason, packages in kept.items():
         lines.append(f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} kept out by {reason}")
     excluded_ones = [package for packages in kept.values() for package in packages]
@@ -69,7 +72,7 @@ def _for_the_base(rule: str, base: Callable[[str], str | None]) -> str:
 
 def _in_terms_of_the_base(rule: str, base: Callable[[str], str | None]) -> str:
     """The rule as a clause that says which packages are the base's."""
-    rule = rule.removeprefix("package ")
+    rule = _FROM_NO_REPOSITORY.sub("", rule.removeprefix("package "))
     for word in dict.fromkeys(rule.split()):
         if base(word):
             rule = rule.replace(word, f"{word} of the base", 1)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rpmtree.rpm.problems import already_there, explain, kept_out, missing, not_in_base, nothing_to_replace
@@ -18,10 +20,29 @@ CASES = {
 }  # fmt: skip
 
 
+#: The base has a and b.
+BASE = {"a-1-1.x": "a", "b-1-1.x": "b"}
+
+
+def as_told(rules: list[str], *, with_repositories: bool) -> list[str]:
+    """The rules as libdnf 0.69 tells them, or 0.73."""
+
+    def from_one(package: re.Match[str]) -> str:
+        return f"{package[0]} from {'@System' if package[0] in BASE else 'main'}"
+
+    if not with_repositories:
+        return rules
+    return [
+        rule if rule.startswith("problem with") else re.sub(r"[a-z]-\d-\d\.\w+(?! from)", from_one, rule)
+        for rule in rules
+    ]
+
+
+@pytest.mark.parametrize("with_repositories", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_a_problem_is_one_line_with_a_way_out(case: str) -> None:
+def test_a_problem_is_one_line_with_a_way_out(case: str, with_repositories: bool) -> None:
     rules, named = CASES[case]
-    line = explain(rules, lambda package: "the moon")
+    line = explain(as_told(rules, with_repositories=with_repositories), lambda package: "the moon")
     assert "\n" not in line
     assert "conflicting requests" not in line
     problem, arrow, advice = line.partition(" → ")
@@ -30,13 +51,13 @@ def test_a_problem_is_one_line_with_a_way_out(case: str) -> None:
     assert all(name in problem for name in named)
 
 
-#: The base has a and b. Rules → names in the problem, names in the advice.
+#: Rules → names in the problem, names in the advice.
 BASE_CASES = {
     "locked": (
         ["package p-2-1.x requires a = 2, but none of the providers can be installed", "conflicting requests",
          "package a-2-1.x is filtered out by exclude filtering",
          "package a-2-1.y is filtered out by exclude filtering"],
-        ["p-2-1.x requires a = 2", "a-2-1.x and a-2-1.y", "the moon"], ["fly there"]),
+        ["p-2-1.x", "requires a = 2", "a-2-1.x and a-2-1.y", "the moon"], ["fly there"]),
     "needed by the base": (
         ["a-1-1.y has inferior architecture",
          "package b-1-1.x requires a, but none of the providers can be installed",
@@ -58,15 +79,22 @@ BASE_CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("with_repositories", [False, True])
 @pytest.mark.parametrize("case", BASE_CASES)
-def test_a_problem_is_in_terms_of_the_base(case: str) -> None:
+def test_a_problem_is_in_terms_of_the_base(case: str, with_repositories: bool) -> None:
     rules, said, advised = BASE_CASES[case]
-    names = {"a-1-1.x": "a", "b-1-1.x": "b"}
-    line = explain(rules, lambda package: "the moon", unblock=lambda package: "fly there", base=names.get)
+    rules = as_told(rules, with_repositories=with_repositories)
+    line = explain(rules, lambda package: "the moon", unblock=lambda package: "fly there", base=BASE.get)
+    assert " @" not in line
     assert not any(word in line for word in ("filtering", "inferior", "problem with", "conflicting requests"))
     problem, _, advice = line.partition(" → ")
     assert all(word in problem for word in said), line
     assert all(word in advice for word in advised), line
+
+
+def test_a_package_that_two_repositories_have_is_named_once() -> None:
+    rules = [f"package a-1-1.x from {repo} is filtered out by exclude filtering" for repo in ("main", "other")]
+    assert explain(rules, lambda package: "the moon") == "a-1-1.x is kept out by the moon → let a-1-1.x in"
 
 
 def test_overrides_without_effect_are_named() -> None:
