@@ -51,6 +51,14 @@ TRICKY = r"""
 ALIASES = (
     "/usr/lib/opt /opt\n/var/opt /usr/lib/opt\n/usr/share/alias /srv/deep/er/and\n/alias /\n/c/a /c/b\n/c/b /c/a\n"
 )
+#: Of paths that other files of the policy name, too.
+LOCAL = """
+/usr/lib/fifteen       --    a:b:local_t:s0
+/usr/lib/word/ten            a:b:local_t:s0
+/usr/share/doc/x/y/z/none -- a:b:local_t:s0
+/usr/lib/one           -d    a:b:local_t:s0
+/usr/lib(/.*)?         -l    a:b:local_link_t:s0
+"""
 PATHS = """
 / /usr /usr/bin /usr/sbin /usr/bin/x /usr/lb/one /usr/lib/one /usr/li/two /usr/libbb/two /usr/li/three /usr/lib/three
 /usr/lib/four /usr/lib64/four /usr/lib32/four /share/five /usr/share/five /usr/lib/six /usr/lic/six /usr/lid/six
@@ -69,7 +77,8 @@ def policy(contexts: str = CONTEXTS, label_version: int = 0, **others: str) -> P
 
 @pytest.mark.parametrize("aliases", ["", ALIASES])
 def test_a_few_expressions_say_what_all_say(tmp_path: Path, aliases: str) -> None:
-    given = policy(TRICKY, subs_dist=aliases, homedirs="/usr/lib/one -- a:b:home_t:s0\n/c/.* a:b:circle_t:s0\n")
+    homes = "/usr/lib/one -- a:b:home_t:s0\n/c/.* a:b:circle_t:s0\n"
+    given = policy(TRICKY, subs_dist=aliases, homedirs=homes, local=LOCAL)
     judge = by_libostree(given.files, tmp_path)
     kinds = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
     with Labeller(given) as labeller:
