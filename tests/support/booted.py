@@ -43,29 +43,37 @@ cd /
 umount -l /run/host
 """
 _PYTHON = rf"""{_ENTER}
+# There is no systemd that runs, and libostree of Debian 13 stages only where it can start the unit that finishes that.
+mkdir /run/bin /run/bin/upper /run/bin/work
+printf '#!/bin/sh\n' >/run/bin/upper/systemctl
+chmod 755 /run/bin/upper/systemctl
+mount -t overlay -o lowerdir=/usr/bin,upperdir=/run/bin/upper,workdir=/run/bin/work overlay /usr/bin
 # Not exec: libostree takes a process in the namespace of process 1 for one without a namespace of its own.
 PYTHONPATH=/run/project PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c "$program" || exit $?
 """
 
 #: What a program may use that runs verbs: `layer` in its own process, `start` and `nobody` in others. `systemctl` and
-#: `systemd-run` only say that they were called (and fail where /tmp/inhibited is), the journal is /tmp/journal: /usr is
-#: the host's, and an overlay hides its own.
-_VERBS = """
+#: `systemd-run` only say that they were called (and fail where /tmp/inhibited is), but for what libostree of Debian 13
+#: calls itself; the journal is /tmp/journal.
+_VERBS = '''
 import contextlib, io, json, os, subprocess, sys
 from pathlib import Path
 from layering.cli import build_parser
 from rpmtree.app import invoke
 
-for name in ("lower", "upper", "work"):
-    Path("/tmp", name).mkdir()
+def stand_in(name, text):
+    path = Path("/usr/bin", name)
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\\n{text}\\n")
+    path.chmod(0o755)
+
 refusal = "[ ! -e /tmp/inhibited ] || { cat /tmp/inhibited >&2; exit 1; }"
-for name, log in ("systemctl", "called"), ("systemd-run", "ran"):
-    Path("/tmp/upper", name).write_text(f"#!/bin/sh\\necho $* >> /tmp/{log}\\n{refusal}\\n")
-    Path("/tmp/upper", name).chmod(0o755)
-Path("/tmp/upper/journalctl").write_text("#!/bin/sh\\ncat /tmp/journal 2>/dev/null\\n")
-Path("/tmp/upper/journalctl").chmod(0o755)
-options = "lowerdir=/usr/bin,upperdir=/tmp/upper,workdir=/tmp/work"
-subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, "/usr/bin"], check=True)
+stand_in("systemctl", f"""\
+[ "$*" != "start ostree-finalize-staged.service" ] || exit 0
+echo $* >>/tmp/called
+{refusal}""")
+stand_in("systemd-run", f"echo $* >>/tmp/ran\\n{refusal}")
+stand_in("journalctl", "cat /tmp/journal 2>/dev/null")
 
 def layer(*words):
     out = io.StringIO()
@@ -99,7 +107,7 @@ def ran():
     return path.read_text().splitlines() if path.exists() else []
 
 seen = {}
-"""
+'''
 
 
 def run_booted(sysroot: Path, deployment: Path, program: str) -> Any:
