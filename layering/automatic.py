@@ -24,7 +24,6 @@ from layering.transaction import run
 from layering.windows import Window
 from rpmtree import command
 from rpmtree.errors import BusyError, NothingToDo, ToolError
-from rpmtree.ostree import finalization
 from rpmtree.progress import Reporter
 
 _SERVICE = "rpm-ostreed-automatic.service"
@@ -83,7 +82,7 @@ def _automatic(operation: Operation, policy: Policy, refused: frozenset[str]) ->
     """The operation as nobody has asked for it: an admin's decisions come first."""
 
     def locate(context: Context) -> tuple[Origin, Iterable[BaseCommit]]:
-        if context.before.deployment.staged and finalization.held_back():
+        if context.before.deployment.held_back:
             raise NothingToDo("what is staged is held back: an admin decides what becomes of it")
         return operation.locate(context)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from layering.system import System
 from rpmtree.errors import StoreError, UsageError
-from rpmtree.ostree import finalization
 from rpmtree.ostree.bases import base_of
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.lock import Holder, at_work
@@ -32,7 +31,7 @@ def check_staged(
     staged = next((seen.deployment for seen in system.deployments() if seen.deployment.staged), None)
     if staged is None:
         raise StoreError("no deployment is staged", hint="`status` shows what there is")
-    if not allow_unlocked and not finalization.held_back():
+    if not allow_unlocked and not staged.held_back:
         raise StoreError("the staged deployment is not held back", hint="--allow-unlocked boots it all the same")
     raw = bytes.fromhex(staged.checksum)
     base = base_of(raw, system.sysroot.repository.commit(raw, without=(PKGLIST,))).hex()

@@ -94,7 +94,6 @@ class _Look:
         layers = self._layers(commit, base_raw, origin)
         remote = origin.base.remote if origin and isinstance(origin.base, Branch) else None
         enabled, remote_error = self._verified(remote) if remote else (None, None)
-        held = finalization.held_back() if found.staged else False
         return DeploymentStatus(
             osname=found.osname,
             serial=found.serial,
@@ -105,7 +104,7 @@ class _Look:
             pending_base=self._pending(origin, base),
             booted=found.booted,
             staged=found.staged,
-            finalization_locked=held,
+            finalization_locked=found.held_back,
             pinned=found.pinned,
             unlocked=_unlocked(found, origin),
             gpg_enabled=enabled,

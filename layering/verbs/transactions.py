@@ -22,7 +22,6 @@ def _finalize(args: argparse.Namespace, app: App) -> None:
     from layering.finalize import check_staged
     from layering.system import open_system
     from rpmtree import command
-    from rpmtree.ostree import finalization
 
     system = open_system(args)
     with system.locked(args.title, args.wait):
@@ -32,7 +31,7 @@ def _finalize(args: argparse.Namespace, app: App) -> None:
             allow_missing_checksum=args.allow_missing_checksum,
             allow_unlocked=args.allow_unlocked,
         )
-        finalization.hold_back(False)
+        system.sysroot.let_go(staged)
     if app.json:
         app.print_json({"id": staged.id, "checksum": staged.checksum})
     else:

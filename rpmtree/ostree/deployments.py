@@ -32,6 +32,8 @@ class Deployment:
     index: int
     booted: bool
     staged: bool
+    #: Staged, and not to be finished by a shutdown (`--lock-finalization`).
+    held_back: bool
     pinned: bool
     origin_text: str
     path: Path

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rpmtree.errors import StoreError, UsageError
 from rpmtree.files import write_atomically
@@ -20,8 +21,17 @@ _FAILURE = "ostree/finalize-failure.stamp"
 
 
 def held_back(run: Path = _RUN) -> bool:
-    """Whether shutdown leaves what is staged as it is (`--lock-finalization`)."""
+    """Whether a file has shutdown leave what is staged as it is (`--lock-finalization`)."""
     return (run / _HELD_BACK).exists()
+
+
+def is_marked(staged: Any) -> bool:
+    """Whether libostree's own state of a staged deployment has shutdown leave it, which it can since 2023.8.
+
+    We only set the file: libostree heeds either, and Python can't set the other at the moment of staging.
+    """
+    known = getattr(staged, "is_finalization_locked", None)
+    return known is not None and bool(known())
 
 
 def hold_back(held: bool, run: Path = _RUN) -> None:
@@ -43,22 +53,24 @@ def hold_back(held: bool, run: Path = _RUN) -> None:
 def staging(held: bool, *, running: bool = True, run: Path = _RUN) -> Iterator[None]:
     """Around staging a deployment: shutdown is to leave it as it is (`held`), or not.
 
-    It is held back from the first moment on; where staging fails, all stays as it was. `running`: whether it is
-    the system that runs, as nothing is staged in another. Raises StoreError, UsageError.
+    Called with the sysroot's lock held. It is held back from the first moment on; where staging fails, all stays as it
+    was. `running`: whether it is the system that runs, as nothing is staged in another. Raises StoreError, UsageError.
     """
     if held and not running:
         raise UsageError("--lock-finalization: nothing is staged in a system that does not run")
     before = running and held_back(run)
-    if held and not before:
+    if held:
         hold_back(True, run)
     try:
         yield
     except BaseException:
-        if held and not before:
-            hold_back(False, run)
+        if running:
+            hold_back(before, run)
         raise
-    if before and not held:
-        hold_back(False, run)
+    if running:
+        # Again: where something was staged before, libostree (2025.2) has taken the file away. No shutdown has finished
+        # anything meanwhile, since that waits for the sysroot's lock.
+        hold_back(held, run)
 
 
 def failure(sysroot: Path) -> str | None:

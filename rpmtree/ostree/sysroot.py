@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rpmtree.errors import StoreError
 from rpmtree.files import write_atomically
 from rpmtree.ostree import deployments as rules
+from rpmtree.ostree import finalization, origins, stateroots
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.library import interruptible, libostree, make_durable, wrapped
 from rpmtree.ostree.lock import Holder, holding
@@ -27,7 +28,6 @@ from rpmtree.ostree.repo import Repository
 if TYPE_CHECKING:
     from rpmtree.ostree.remotes import Remotes
 
-_TRANSIENT = "libostree-transient"  # state of one deployment, in its origin file: pinned
 _TOP = {"boot": 0o755, "dev": 0o755, "home": 0o755, "proc": 0o755, "run": 0o755, "sys": 0o755,
         "root": 0o700, "tmp": 0o1777}  # fmt: skip
 
@@ -77,10 +77,7 @@ class Sysroot:
 
     def stateroots(self) -> tuple[str, ...]:
         """The names of the systems that share this sysroot, sorted: each has its own /var."""
-        with suppress(FileNotFoundError):
-            found = os.scandir(self.path / "ostree" / "deploy")
-            return tuple(sorted(entry.name for entry in found if (Path(entry.path) / "var").is_dir()))
-        return ()
+        return stateroots.names(self.path)
 
     def deployments(self) -> tuple[Deployment, ...]:
         """All deployments, the one that boots next first. Raises StoreError."""
@@ -139,8 +136,7 @@ class Sysroot:
         options = rules.check_kargs(kargs if kargs is not None else merge.kargs if merge else ())
         if stage and self._sysroot.get_booted_deployment() is None:
             raise StoreError(f"{self.path} does not run: nothing can be staged in it")
-        origin = _key_file(origin_text)
-        _drop_transient(origin)
+        origin = origins.read(origin_text)
         from_ = None if merge is None else self._find(merge)
         make = self._sysroot.stage_tree if stage else self._sysroot.deploy_tree
         try:
@@ -166,13 +162,9 @@ class Sysroot:
         if deployment.staged:
             raise StoreError("a staged deployment's origin can't be changed", hint="stage it anew")
         found = self._find(deployment)
-        origin = _key_file(text)
-        _drop_transient(origin)
-        old = found.get_origin()
+        origin = origins.read(text)
         with wrapped(f"can't write the origin of {deployment.id}"):
-            if old is not None and old.has_group(_TRANSIENT):
-                for key in old.get_keys(_TRANSIENT)[0]:
-                    origin.set_value(_TRANSIENT, key, old.get_value(_TRANSIENT, key))
+            origins.copy_transient(found.get_origin(), origin)
             self._sysroot.write_origin_file(found, origin, None)
         return self._changed(deployment)
 
@@ -196,6 +188,16 @@ class Sysroot:
         with wrapped(f"can't pin {deployment.id}"):
             self._sysroot.deployment_set_pinned(self._find(deployment), pinned)
         return self._changed(deployment)
+
+    def let_go(self, deployment: Deployment) -> None:
+        """Have shutdown finish a staged deployment that was held back, by whichever command. Raises StoreError."""
+        self._require_lock()
+        found = self._find(deployment)
+        with wrapped(f"can't let go of {deployment.id}"):
+            if finalization.is_marked(found):
+                self._sysroot.change_finalization(found)
+        finalization.hold_back(False)
+        self._changed(deployment)
 
     def set_order(self, indexes: Sequence[int]) -> tuple[Deployment, ...]:
         """Keep just these deployments, in this order; the first boots next. What runs can't be left out."""
@@ -331,6 +333,7 @@ class Sysroot:
             index=found.get_index(),
             booted=booted is not None and found.equal(booted),
             staged=found.is_staged(),
+            held_back=found.is_staged() and (finalization.held_back() or finalization.is_marked(found)),
             pinned=found.is_pinned(),
             origin_text="" if origin is None else origin.to_data()[0],
             path=self.path / self._sysroot.get_deployment_dirpath(found),
@@ -374,26 +377,3 @@ def _is_sysroot(path: Path) -> bool:
         return (path / "ostree" / "repo").is_dir()
     except PermissionError as error:
         raise StoreError(f"{error.filename}: {error.strerror}", hint="run this with sudo") from error
-
-
-def _key_file(text: str) -> Any:
-    from gi.repository import GLib
-
-    key_file = GLib.KeyFile.new()
-    with wrapped("the origin is damaged"):
-        key_file.load_from_data(text, len(text.encode()), GLib.KeyFileFlags.KEEP_COMMENTS)
-    return key_file
-
-
-def _drop_transient(origin: Any) -> None:
-    """Take out what holds for one deployment alone.
-
-    Not by ostree_deployment_origin_remove_transient_state, which takes `override-commit`, too: the commit that a
-    system is to stay at, an admin's word.
-    """
-    for group, key in ((_TRANSIENT, None), ("origin", "unlocked")):
-        if origin.has_group(group) and (key is None or key in origin.get_keys(group)[0]):
-            if key is None:
-                origin.remove_group(group)
-            else:
-                origin.remove_key(group, key)

@@ -126,6 +126,26 @@ seen["damaged"] = layer("verify")[0], layer("repair")[0], layer("verify")[0]
     assert (seen["verify"], seen["damaged"]) == (0, [8, 0, 0])
 
 
+def test_what_ostree_holds_back_is_let_go(sysroot: Sysroot) -> None:
+    seen = booted(
+        sysroot,
+        0,
+        """
+commit = status()[0]["checksum"]
+deploy = ["ostree", "admin", "deploy", "--stage", "--lock-finalization", "--karg=a=1", commit]
+subprocess.run(deploy, check=True, stdout=2)
+seen["held"] = status()[0]["finalization-locked"]
+finalize()
+seen["staged"] = status()[0]["staged"]
+seen["final"] = layer("finalize-deployment", commit)[0]
+seen["free"] = status()[0]["finalization-locked"]
+finalize()
+""",
+    )
+    assert seen == {"held": True, "staged": True, "final": 0, "free": False}
+    assert "a=1" in sysroot.deployments()[0].kargs
+
+
 def test_a_staged_deployment_is_removed(sysroot: Sysroot) -> None:
     seen = booted(
         sysroot,

@@ -324,7 +324,7 @@ def test_a_signal_ends_a_long_call() -> None:
 
 # -- the rules, without a disk -------------------------------------------------------------------------------------
 
-ONE = Deployment("granite", "a" * 64, 0, 0, False, False, False, "", Path("/"), None, 0, "")
+ONE = Deployment("granite", "a" * 64, 0, 0, False, False, False, False, "", Path("/"), None, 0, "")
 
 
 def listed(text: str) -> list[Deployment]:
