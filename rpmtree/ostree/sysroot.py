@@ -252,6 +252,7 @@ class Sysroot:
         if osname not in self.stateroots():
             with wrapped(f"can't make the stateroot {osname}"):
                 self._sysroot.init_osname(osname, None)
+                stateroots.fill_var(self.path, osname)
             self._sync()
 
     def defer_durability(self) -> None:
