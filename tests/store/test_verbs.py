@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,20 +107,28 @@ def test_no_sysroot(tmp_path: Path) -> None:
 
 
 def test_others_are_told_who_may(sysroot: Sysroot) -> None:
-    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", LAYER]
-    with tempfile.TemporaryDirectory() as directory:  # pytest's own are closed to others
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", LAYER]
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own are closed to others, and so may the project be
         Path(directory).chmod(0o755)
+        for package in ("layering", "rpmtree"):
+            shutil.copytree(TOP / package, f"{directory}/{package}")
         path = sysroot.path.rename(f"{directory}/sysroot")
         try:
             path.chmod(0o755)
-            refused = run([*as_nobody, "rollback", f"--sysroot={path}"], cwd=TOP, check=False)
+            refused = run([*as_nobody, "rollback", f"--sysroot={path}"], cwd=directory, check=False)
             assert refused.status == StoreError.exit_code
             assert refused.stderr.count(b"\n") == 2
-            assert run([*as_nobody, "verify", f"--sysroot={path}"], cwd=TOP, check=False).status == StoreError.exit_code
+            assert (
+                run([*as_nobody, "verify", f"--sysroot={path}"], cwd=directory, check=False).status
+                == StoreError.exit_code
+            )
             for verb in ("status", "kargs"):
-                assert run([*as_nobody, verb, f"--sysroot={path}"], cwd=TOP, check=False).status == 0
+                assert run([*as_nobody, verb, f"--sysroot={path}"], cwd=directory, check=False).status == 0
             path.chmod(0o700)
-            assert run([*as_nobody, "status", f"--sysroot={path}"], cwd=TOP, check=False).status == StoreError.exit_code
+            assert (
+                run([*as_nobody, "status", f"--sysroot={path}"], cwd=directory, check=False).status
+                == StoreError.exit_code
+            )
         finally:
             path.rename(sysroot.path)
 
