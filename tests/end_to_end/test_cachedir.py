@@ -81,6 +81,7 @@ MENDED = {
     "metadata gone": gone("rpm-md"),
     "commits gone": removed("commit"),
     "trees gone": removed("dirtree"),
+    "files gone": removed("file"),
     "pruned": pruned,
     "checkout gone": gone("work/lower"),
     "checkout changed": a_file_out_of_the_checkout,
@@ -89,7 +90,6 @@ MENDED = {
 NAMED = {
     "trees cut": cut("dirtree"),
     "a file cut": cut("file", b"polite"),
-    "files gone": removed("file"),
     "another mode": config("[core]\nrepo_version=1\nmode=bare-user\n"),
     "no mode": config(""),
     "work is a file": a_file_for_work,
