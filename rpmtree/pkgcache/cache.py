@@ -161,7 +161,7 @@ class PackageCache:
         with Staging(self.store, few=few) as staging:
             if few:
                 with labeller_of(policy) as labeller:
-                    checksums = [_import_here(staging, *job, labeller) for job in jobs]
+                    checksums = _import_here(staging, jobs, labeller)
             else:
                 checksums = _import_all(self.store, staging, jobs, reporter, policy)
             staging.publish()
@@ -250,9 +250,11 @@ def _rewrite(staging: Staging, found: CachedPackage, files: Mapping[str, bytes],
     return staging.add_metadata(Kind.COMMIT, objects.commit(value))
 
 
-def _import_here(staging: Staging, wanted: Wanted, path: Path, labeller: Labeller | None) -> bytes:
-    """Import one package in this process; gives its commit's checksum."""
-    return import_checked(_job(wanted, path), Verifier(wanted.keys if wanted.gpgcheck else ()), staging, labeller)
+def _import_here(staging: Staging, jobs: Sequence[tuple[Wanted, Path]], labeller: Labeller | None) -> list[bytes]:
+    """Do the jobs in this process; gives commit checksums in their order."""
+    keys = {wanted.key_set: wanted.keys if wanted.gpgcheck else () for wanted, _ in jobs}
+    verifiers = {name: Verifier(found) for name, found in keys.items()}
+    return [import_checked(_job(*job), verifiers[job[0].key_set], staging, labeller) for job in jobs]
 
 
 def _job(wanted: Wanted, path: Path) -> Job:

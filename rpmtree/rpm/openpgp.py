@@ -40,7 +40,7 @@ class Signature:
 class Key:
     """A primary key, or a subkey that may sign.
 
-    `certificate` is what it came in, as an armored file: primary key, user ids, subkeys, and what signs them.
+    `certificate` is what it came in, packets in binary form: primary key, user ids, subkeys, and what signs them.
     """
 
     key_id: str
@@ -78,8 +78,8 @@ def read_signature(data: bytes) -> Signature:
     return _signature(packets[0][1])
 
 
-def _armored(packets: list[tuple[int, bytes]]) -> bytes:
-    data = b"".join(b"%c\xff" % (0xC0 | kind) + len(body).to_bytes(4, "big") + body for kind, body in packets)
+def armored(data: bytes) -> bytes:
+    """A key file of packets in binary form."""
     lines = base64.encodebytes(data) + b"=" + base64.b64encode(_crc24(data).to_bytes(3, "big"))
     return b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n%b\n-----END PGP PUBLIC KEY BLOCK-----\n" % lines
 
@@ -150,7 +150,7 @@ def _read_certificate(group: list[tuple[int, bytes]]) -> list[Key]:
             found.append((kind, body, []))
         elif kind == _SIGNATURE:
             found[-1][2].extend(_own_signature(body))
-    whole = _armored(group)
+    whole = b"".join(b"%c\xff" % (0xC0 | kind) + len(body).to_bytes(4, "big") + body for kind, body in group)
     primary = _key(found[0][1], user_id, whole, found[0][2], kinds=_CERTIFICATIONS, revocation=_KEY_REVOCATION)
     if primary is None:
         return []

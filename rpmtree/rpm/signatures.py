@@ -20,7 +20,7 @@ from typing import Any
 import rpm
 
 from rpmtree.errors import FetchError, StoreError
-from rpmtree.rpm.openpgp import Key, Signature, read_keys, read_signature
+from rpmtree.rpm.openpgp import Key, Signature, armored, read_keys, read_signature
 
 _LEAD_SIZE = 96
 _LEAD_MAGIC = b"\xed\xab\xee\xdb"
@@ -147,14 +147,14 @@ def _keyring(keys: Sequence[Key]) -> Any:
     """
     if not keys:
         return rpm.keyring()
-    for key in keys:
-        try:
-            rpm.pubkey(key.certificate)
-        except (ValueError, rpm.error) as error:
-            raise FetchError(f"rpm can't use the signing key {key.key_id} ({key.user_id})") from error
     with tempfile.TemporaryDirectory(prefix="strata-keys-") as directory:
-        for number, certificate in enumerate(dict.fromkeys(key.certificate for key in keys)):
-            Path(directory, f"{number}.key").write_bytes(certificate)
+        for key in {key.certificate: key for key in keys}.values():
+            certificate = armored(key.certificate)
+            try:
+                rpm.pubkey(certificate)
+            except (ValueError, rpm.error) as error:
+                raise FetchError(f"rpm can't use the signing key {key.key_id} ({key.user_id})") from error
+            Path(directory, f"{key.key_id}.key").write_bytes(certificate)
         macros = {"_keyring": "fs", "_keyringpath": directory}
         for name, value in macros.items():
             rpm.addMacro(name, value)
