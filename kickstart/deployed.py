@@ -12,6 +12,10 @@ from pathlib import Path
 from rpmtree.errors import ConfigError
 from rpmtree.files import Root
 
+#: What programs expect in /var, and systemd makes at the first boot.
+_DIRECTORIES = {"lib": 0o755, "log": 0o755, "tmp": 0o1777}
+_LINKS = {"run": "../run", "lock": "../run/lock"}
+
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
@@ -32,6 +36,19 @@ class Deployed:
         if before is not None and stat.S_ISREG(before.st_mode):
             self.tree.chown(path, before.st_uid, before.st_gid)
             self.tree.chmod(path, stat.S_IMODE(before.st_mode))  # a change of owner can take bits away
+
+    def fill_var(self) -> None:
+        """Make what is missing of that which scripts expect in /var.
+
+        libostree makes it with a stateroot in 2022; in 2025 it leaves that to systemd, where the first deployment has
+        nothing in /var itself, which it would copy.
+        """
+        for name, mode in _DIRECTORIES.items():
+            if not self.var.lexists(name):
+                self.var.mkdir(name, mode)
+        for name, target in _LINKS.items():
+            if not self.var.lexists(name):
+                self.var.symlink(target, name)
 
     def in_var(self, path: str) -> str:
         """The path below /var that an absolute path leads to, by the links at the top. Raises ConfigError."""

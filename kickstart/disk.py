@@ -253,6 +253,7 @@ def _fill(plan: _Plan, layout: Layout, devices: Mapping[int, Path], top: Path, r
         open_deployed(deployment.path, var) as it,
     ):
         own = [(slot, plan.uuid(str(slot.number))) for slot in layout.slots if slot is not layout.root]
+        it.fill_var()
         settings.apply(it, plan.installation, mount_table(own), plan.epoch)
         scratch = top / "scripts"
         scratch.mkdir()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rpmtree.errors import StoreError
 from rpmtree.files import write_atomically
 from rpmtree.ostree import deployments as rules
-from rpmtree.ostree import finalization, origins, stateroots
+from rpmtree.ostree import finalization, origins
 from rpmtree.ostree.deployments import Deployment
 from rpmtree.ostree.library import interruptible, libostree, make_durable, wrapped
 from rpmtree.ostree.lock import Holder, holding
@@ -77,7 +77,10 @@ class Sysroot:
 
     def stateroots(self) -> tuple[str, ...]:
         """The names of the systems that share this sysroot, sorted: each has its own /var."""
-        return stateroots.names(self.path)
+        with suppress(FileNotFoundError):
+            found = os.scandir(self.path / "ostree" / "deploy")
+            return tuple(sorted(entry.name for entry in found if (Path(entry.path) / "var").is_dir()))
+        return ()
 
     def deployments(self) -> tuple[Deployment, ...]:
         """All deployments, the one that boots next first. Raises StoreError."""
@@ -252,7 +255,6 @@ class Sysroot:
         if osname not in self.stateroots():
             with wrapped(f"can't make the stateroot {osname}"):
                 self._sysroot.init_osname(osname, None)
-                stateroots.fill_var(self.path, osname)
             self._sync()
 
     def defer_durability(self) -> None:

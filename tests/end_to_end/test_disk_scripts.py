@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kickstart.deployed import open_deployed
 from kickstart.disk import DiskOptions, make_disk
 from kickstart.installation import Installation, Script
 from kickstart.layout import MIB
@@ -59,6 +60,16 @@ def make(bench: Bench, target: Path, *scripts: Script, **said: object) -> list[s
 def composed(bench: Bench) -> Bench:
     bench.compose()
     return bench
+
+
+def test_var_has_what_scripts_expect(tmp_path: Path) -> None:
+    var = tmp_path / "var"
+    (var / "lib").mkdir(0o700, parents=True)  # the image's own, or libostree's
+    with open_deployed(tmp_path, var) as deployed:
+        deployed.fill_var()
+        deployed.fill_var()
+    found = {path.name: str(path.readlink()) if path.is_symlink() else path.stat().st_mode for path in var.iterdir()}
+    assert found == {"lib": 0o40700, "log": 0o40755, "tmp": 0o41777, "run": "../run", "lock": "../run/lock"}
 
 
 def test_what_scripts_may_write(composed: Bench, tmp_path: Path) -> None:

@@ -68,14 +68,6 @@ def test_an_empty_sysroot(sysroot: Sysroot) -> None:
     assert (sysroot.path / "tmp").stat().st_mode & 0o7777 == 0o1777
 
 
-def test_a_new_var_has_what_programs_expect(sysroot: Sysroot) -> None:
-    """As libostree made it in 2022, whatever it makes by now."""
-    var = sysroot.path / "ostree/deploy/granite/var"
-    found = {path.name: os.readlink(path) if path.is_symlink() else path.stat().st_mode for path in var.iterdir()}
-    directories = {"lib": 0o40755, "log": 0o40755, "tmp": 0o41777}
-    assert found == {**directories, "run": "../run", "lock": "../run/lock"}
-
-
 def test_a_directory_that_is_none_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Sysroot.open(tmp_path)

@@ -25,6 +25,7 @@ mount --bind "$deployment" "$deployment"
 mount --bind "$sysroot" "$deployment/sysroot"
 mount --bind "$sysroot/boot" "$deployment/boot"
 mount --bind "$sysroot/ostree/deploy/$stateroot/var" "$deployment/var"
+mkdir -p -m 1777 "$deployment/var/tmp"  # as systemd does
 usr=/usr
 [ -n "$project" ] || usr=$deployment/usr
 mount --bind -o ro "$usr" "$deployment/usr"
