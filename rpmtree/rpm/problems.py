@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 #: What libsolv says of a request as such; it tells nothing once a reason stands beside it.
 _EMPTY = "conflicting requests"
-#: libdnf names the repository of each package since 0.73, and before where two packages have one name. What is
+#: libdnf 0.74 names the repository of each package, and 0.69 where two packages have one name. What is
 #: installed and what is given as a file has one as well, in name only.
 _FROM = r"(?: from \S+)?"
 _FROM_NO_REPOSITORY = re.compile(r" from @\S+")

@@ -44,7 +44,7 @@ def deploy(sysroot: Sysroot, checksum: str, **more: object) -> Deployment:
 
 
 def boot_entry(sysroot: Sysroot) -> str:
-    """The only one; libostree called it after the stateroot until 2024."""
+    """The only one; libostree 2022.7 calls it after the stateroot, 2025.2 does not."""
     (entry,) = (sysroot.path / "boot/loader/entries").iterdir()
     return entry.read_text()
 

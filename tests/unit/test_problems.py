@@ -25,7 +25,7 @@ BASE = {"a-1-1.x": "a", "b-1-1.x": "b"}
 
 
 def as_told(rules: list[str], *, with_repositories: bool) -> list[str]:
-    """The rules as libdnf 0.69 tells them, or 0.73."""
+    """The rules as libdnf 0.69 tells them, or 0.74."""
 
     def from_one(package: re.Match[str]) -> str:
         return f"{package[0]} from {'@System' if package[0] in BASE else 'main'}"
