@@ -42,7 +42,6 @@ TARGETS = {
 PACKAGE = "powerline"
 DOZEN = ("ed", "git", "htop", "jq", "nano", "screen", "socat", "strace", "tmux", "tree", "vim-tiny", "zip")
 _ROUNDS = 3
-_SIDES = ("deploy", "install", "loaded", "status")
 _REF = "granite/12/x86_64/stable"
 
 
@@ -134,7 +133,8 @@ def _compose(work: Path) -> Path:
 
 def _run(base: Path, work: Path, number: int) -> dict[str, float]:
     rounds = [_round(base, work / f"round-{at}", number + at) for at in range(_ROUNDS)]
-    deployed, install, loaded, status = (_best([costs[side] for costs in rounds]) for side in _SIDES)
+    best = {side: _best([costs[side] for costs in rounds]) for side in rounds[0]}
+    deployed, install, loaded, status = best["deploy"], best["install"], best["loaded"], best["status"]
     return {
         "layer_install_cpu": install.cpu / deployed.cpu,
         "layer_install_wall": install.wall / deployed.wall,

@@ -114,12 +114,15 @@ class Repository:
 
         ostree, handle = libostree(), self.handle()
         with wrapped(f"can't copy files into {self.path}"):
+            paths = {checksum: source.object_path(Kind.FILE, checksum) for checksum in files}
+            labelled_ones = [checksum for checksum, path in paths.items() if is_labelled_by_kernel(path, checksum)]
+            missing = [checksum for checksum in labelled_ones if not self._has_file(checksum)]
+            if not missing:  # as everywhere else; a transaction syncs the file system
+                return
             handle.prepare_transaction(None)
             try:
-                for checksum in files:
-                    path = source.object_path(Kind.FILE, checksum)
-                    if not is_labelled_by_kernel(path, checksum) or self._has_file(checksum):
-                        continue
+                for checksum in missing:
+                    path = paths[checksum]
                     file = Gio.File.new_for_path(path)
                     info = file.query_info(_OF_CONTENT, Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None)
                     stream: Any = Gio.MemoryInputStream.new()

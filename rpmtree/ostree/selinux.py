@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ _MAX_KEYS = 64
 _SELABEL_CTX_FILE, _SELABEL_OPT_PATH = 0, 3  # selinux/label.h
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """All of a policy that decides labels: the files `file_contexts*`, by what comes after that in their names.
 
@@ -46,7 +46,7 @@ class Policy:
     files: Mapping[str, bytes]
     label_version: int = 0
 
-    @property
+    @cached_property
     def checksum(self) -> str:
         """In hexadecimal; two policies of one checksum give every path the same label."""
         digest = hashlib.sha256(b"%d" % self.label_version)
