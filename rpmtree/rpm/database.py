@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,16 +207,18 @@ def _bindings() -> Path:
 def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[str]]:
     """The process that writes; gives the lines of its answer as they come."""
     program = Path(__file__).with_name("database_worker.py")
-    with tempfile.TemporaryFile() as errors:
+    # From a file: a pipe would have us wait until it has started, and it reads when it is ready for it.
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as errors:
+        stdin.write(frames)
+        stdin.seek(0)
         process = command.spawn(
             # Without `site`, which takes longer than all else until the bindings are there; it is told where they are.
             [sys.executable, "-I", "-S", str(program), str(root.absolute()), str(_bindings())],
-            stdin=subprocess.PIPE,
+            stdin=stdin.fileno(),
             stderr=errors.fileno(),
             env={"SOURCE_DATE_EPOCH": str(epoch)},
             cwd=root,
         )
-        assert process.stdin
         assert process.stdout
 
         def answers() -> Iterator[str]:
@@ -229,9 +230,6 @@ def _worker(root: Path, epoch: int, frames: bytes) -> Iterator[Iterator[str]]:
                 raise StoreError("rpm could not write the database", detail=command.tail(errors.read()))
 
         try:
-            with suppress(BrokenPipeError):  # it died: its answer is missing, and that is said with what it wrote
-                process.stdin.write(frames)
-                process.stdin.close()
             yield answers()
         finally:
             command.kill(process)
