@@ -74,7 +74,9 @@ def write_repodata(
 def _comps(groups: Mapping[str, Sequence[str]]) -> str:
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<comps>"]
     for group, names in groups.items():
-        lines += ["<group>", f"<id>{escape(group)}</id>", f"<name>{escape(group)}</name>", "<default>true</default>"]
+        lines += ["<group>", f"<id>{escape(group)}</id>", f"<name>{escape(group)}</name>"]
+        # libcomps 0.1.21 takes none for an error.
+        lines += [f"<description>What {escape(group)} is made of.</description>", "<default>true</default>"]
         lines += ["<uservisible>true</uservisible>", "<packagelist>"]
         lines += [f'<packagereq type="mandatory">{escape(name)}</packagereq>' for name in names]
         lines += ["</packagelist>", "</group>"]
