@@ -150,8 +150,7 @@ def spawn_own(module: str, *, stdin: int, stdout: int = subprocess.PIPE, stderr:
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill what `spawn` started, with its group; the caller waits for it.
 
-    bubblewrap alone would not do: for a moment after it has started a child of its own, that one waits for it
-    without a thought of its death, and holds the streams open for ever.
+    The process alone would not do: what it has started may live on, and hold the streams open for ever.
     """
     if process.poll() is None:
         with suppress(ProcessLookupError):

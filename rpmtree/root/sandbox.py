@@ -11,12 +11,13 @@ output by who runs the program.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,13 +41,18 @@ MAX_PIDS = 512
 #: Where something is mounted inside: a link in its place would lead bubblewrap elsewhere.
 MOUNT_POINTS = ("dev", "proc", "sys", "run", "tmp", "var", "usr", "usr/share", RPMDB_HOME)
 _SYS = ("block", "bus", "class", "dev", "devices")
-#: Limits are set in a shell, which then becomes bubblewrap. $1 is the cgroup or empty, $2 the BPF program: it
-#: is opened anew for each run, as descriptor 9. Callers can't hand down descriptors 8 and 9.
+#: Limits are set in a shell, which then becomes the rest. $1 is the process that asks: who was killed before anybody
+#: could have said so is no parent any more. $2 is the cgroup or empty, $3 the BPF program: it is opened anew for each
+#: run, as descriptor 9. Callers can't hand down descriptors 8 and 9.
 _LIMITS = (
-    f"umask 022; ulimit -c 0; ulimit -f {MAX_FILE_BYTES // 512}; "
-    'if [ -n "$1" ]; then echo 0 >"$1/cgroup.procs" || exit 125; fi; '
-    'exec 8</dev/null 9<"$2" || exit 125; shift 2; exec "$@"'
+    f'[ "$PPID" = "$1" ] || exit 125; umask 022; ulimit -c 0; ulimit -f {MAX_FILE_BYTES // 512}; '
+    'if [ -n "$2" ]; then echo 0 >"$2/cgroup.procs" || exit 125; fi; '
+    'exec 8</dev/null 9<"$3" || exit 125; shift 3; exec "$@"'
 )
+#: bubblewrap's child waits for a word of its parent before it thinks of that one's death, for ever if this comes first:
+#: so it was after 2 % of kills in the middle of scripts. Below the first process of a namespace it dies with that one.
+#: bubblewrap looks its child up in /proc, which must be that of the namespace.
+_TOGETHER = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +90,10 @@ class ScriptSandbox:
         return ()
 
     def argv(self, inner: Sequence[str]) -> list[str]:
-        """The command line that runs `inner` inside, in `/`, with nothing of our environment."""
+        """The command line by which this process runs `inner` inside, in `/`, with nothing of its environment."""
         return [
-            *("sh", "-c", _LIMITS, "sh", str(self.cgroup or ""), str(self.bpf)),
-            *("bwrap", "--die-with-parent", "--new-session", "--hostname", "localhost"),
+            *("sh", "-c", _LIMITS, "sh", str(os.getpid()), str(self.cgroup or ""), str(self.bpf)),
+            *(*_TOGETHER, "bwrap", "--die-with-parent", "--new-session", "--hostname", "localhost"),
             *(f"--unshare-{kind}" for kind in ("pid", "net", "ipc", "uts", "cgroup")),
             *("--cap-drop", "ALL", *_repeat("--cap-add", self.capabilities), "--seccomp", "9"),
             *self._mounts(),
@@ -176,31 +182,48 @@ def check_mount_points(root: Path) -> None:
 def pids_limit(limit: int = MAX_PIDS) -> Iterator[Path | None]:
     """A cgroup for at most `limit` processes and threads, removed at the end; None where we can't make one.
 
-    There is no other way to hold root: RLIMIT_NPROC does not count for it.
+    There is no other way to hold root: RLIMIT_NPROC does not count for it. Who is killed leaves its group to the next.
     """
-    group = _make_cgroup(limit)
-    try:
-        yield group
-    finally:
-        if group is not None:
-            _remove_cgroup(group)
+    with ExitStack() as held:
+        yield _make_cgroup(limit, held)
 
 
-def _make_cgroup(limit: int) -> Path | None:
+def _make_cgroup(limit: int, held: ExitStack) -> Path | None:
     for parent in _cgroup_parents():
-        try:
-            group = Path(tempfile.mkdtemp(prefix="strata-", dir=parent))
-        except OSError:
-            continue
-        try:
-            # Not created if missing: on a tmpfs among version 1 hierarchies that would make a plain file.
-            with open(os.open(group / "pids.max", os.O_WRONLY), "w", encoding="ascii") as file:
-                file.write(f"{limit}\n")
-        except OSError:
-            _remove_cgroup(group)
-        else:
+        _remove_left_behind(parent)
+        with ExitStack() as made:
+            try:
+                group = Path(tempfile.mkdtemp(prefix="strata-", dir=parent))
+                made.callback(_remove_cgroup, group)
+                made.enter_context(_held(group))
+                # Not created if missing: on a tmpfs among version 1 hierarchies that would make a plain file.
+                with open(os.open(group / "pids.max", os.O_WRONLY), "w", encoding="ascii") as file:
+                    file.write(f"{limit}\n")
+            except OSError:
+                continue
+            held.push(made.pop_all())
             return group
     return None
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Remove groups that nobody holds. One without a limit may be in the making: its maker locks it first."""
+    for group in parent.glob("strata-*"):
+        with suppress(OSError):
+            if (group / "pids.max").read_text(encoding="ascii") != "max\n":
+                with _held(group):
+                    group.rmdir()
+
+
+@contextmanager
+def _held(group: Path) -> Iterator[None]:
+    """The kernel's lock on a directory, which a process that dies gives back; OSError if somebody has it."""
+    fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _cgroup_parents() -> Iterator[Path]:

@@ -62,7 +62,7 @@ def test_what_is_asked_for_is_added() -> None:
     assert _follows(argv, "--setenv", "LANG", "C")
     assert not _follows(argv, "--setenv", "LANG", "C.UTF-8")
     assert _follows(argv, "--ro-bind", "/r/usr/share/rpm", "/usr/share/rpm")
-    assert replace(BOX, cgroup=Path("/g")).argv(["true"])[4] == "/g"
+    assert replace(BOX, cgroup=Path("/g")).argv(["true"])[5] == "/g"
 
 
 @pytest.mark.parametrize(
