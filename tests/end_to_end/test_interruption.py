@@ -16,6 +16,7 @@ import pytest
 from rpmtree.files import remove_tree
 from tests.end_to_end.shale import COMPOSE, REF, Bench, greeter, ostree, run_verb
 from tests.support.policies import policy
+from tests.support.processes import none_left
 from tests.support.rpms import rpm
 
 #: In the middle of a script: it writes this, and then waits long enough to be killed.
@@ -49,28 +50,6 @@ def stop(
         _, stderr = process.communicate(timeout=60)
     assert b"Traceback" not in stderr
     return process.returncode, stderr.decode()
-
-
-def processes_about(text: str) -> list[str]:
-    """Command lines of processes that name `text`."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.append(line)
-    return found
-
-
-def none_left(text: str) -> None:
-    """Whoever lost its parent has a moment to notice."""
-    for _ in range(50):
-        if not processes_about(text):
-            return
-        time.sleep(0.1)
-    pytest.fail(f"still running: {processes_about(text)}")
 
 
 def steps(bench: Bench) -> list[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ import pytest
 from tests.end_to_end.client import Lab, Machine, machine_of, open_lab, tool
 from tests.end_to_end.shale import COMPOSE, Shale, programs
 from tests.support.oracle import State, check_bootable
+from tests.support.processes import command_lines
 from tests.support.rpms import Package, directory, file, lua, rpm, script, trigger
 
 pytestmark = pytest.mark.needs("getent", "useradd", "groupadd", "depmod", "rpm", "getcap")
@@ -176,11 +176,7 @@ class TestEnding:
 
 def _sleepers() -> list[str]:
     """Processes of the script that sleeps."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it ended
-            found.append(path.read_text("utf-8", "replace").split("\0"))
-    return [" ".join(words) for words in found if words[:2] == ["sleep", _LONG]]
+    return [" ".join(words) for words in command_lines() if words[:2] == ["sleep", _LONG]]
 
 
 class TestHarm:

@@ -23,6 +23,7 @@ import pytest
 from tests.faults.machine import TOP, Site, argv_of, copy_disk, layer, mounted, tools, trace
 from tests.support import webserver
 from tests.support.oracle import Wrong, check_left_nothing, state_of
+from tests.support.processes import command_lines
 from tests.support.rpms import rpm
 
 pytestmark = [pytest.mark.needs("root", "bwrap", "ostree", "mkfs.ext4", "seccomp:"), pytest.mark.timeout(3600)]
@@ -86,14 +87,7 @@ def children() -> list[int]:
 
 
 def in_script() -> bool:
-    wanted = _SLEEP.replace(" ", "\0").encode()
-    for path in Path("/proc").glob("[1-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(wanted):
-                return True
-        except OSError:
-            continue  # it has just ended
-    return False
+    return any(words[:2] == _SLEEP.split() for words in command_lines())
 
 
 def stop(sysroot: Path, words: Sequence[str], signum: int, there: Callable[[], bool]) -> tuple[int, float, str]:

@@ -21,6 +21,7 @@ from rpmtree.progress import Reporter
 from rpmtree.root import sandbox, seccomp
 from rpmtree.root.scriptlets import run_package_scripts
 from rpmtree.root.spec import ScriptPolicy
+from tests.support.processes import command_lines
 from tests.support.scriptvalues import package
 
 TOP = Path(__file__).resolve().parents[2]
@@ -124,13 +125,7 @@ def test_no_process_outlives_its_script(small_root: Root) -> None:
 
 def _running(mark: str) -> bool:
     """Whether a process of this machine has `mark` among its arguments."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark.encode() in path.read_bytes().split(b"\0"):
-                return True
-        except OSError:
-            continue
-    return False
+    return any(mark in words for words in command_lines())
 
 
 def test_file_size_is_limited(box: sandbox.ScriptSandbox, small_root: Root) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from rpmtree import command
 from rpmtree.root import sandbox
+from tests.support.processes import none_left
 
 _HOLDER = """
 import time
@@ -28,23 +29,6 @@ def _children(pid: int) -> str:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
 
 
-def _left(mark: str) -> list[Path]:
-    """Processes that name `mark` on their command lines, after a moment in which those about to die do."""
-    for _ in range(50):
-        found = [path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _text(path)]
-        if not found:
-            break
-        time.sleep(0.1)
-    return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def test_killed_while_it_is_set_up(box: sandbox.ScriptSandbox) -> None:
     """Red with bubblewrap alone, for 11 to 21 of these: its child waits for a word of it that never comes."""
     mark = f"strata-{os.getpid()}-killed"
@@ -55,7 +39,7 @@ def test_killed_while_it_is_set_up(box: sandbox.ScriptSandbox) -> None:
                 pass
             time.sleep(number % 20 * 50e-6)
             process.kill()  # as its parent's death would, and not the group
-    assert _left(mark) == []
+    none_left(mark)
 
 
 def test_nothing_runs_for_a_parent_that_is_gone(box: sandbox.ScriptSandbox) -> None:
